@@ -1,0 +1,1 @@
+//! Parsing and writing of STUN, RTP, RTCP and payload headers.

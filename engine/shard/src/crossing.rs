@@ -1,0 +1,107 @@
+//! What goes from shard to shard: descriptors with a packet buffer, from a bounded shared pool.
+
+use crate::{Path, Timestamp};
+
+/// Number of a shard in its engine.
+pub type ShardNo = u16;
+
+/// A producer's number, unique in the engine while the producer lives. Bits 31..20 are a
+/// generation, so that a late crossing can not reach the number's next owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceNo(pub u32);
+
+impl SourceNo {
+    const INDEX_BITS: u32 = 20;
+
+    /// `index` below 2^20, `generation` taken modulo 2^12.
+    pub const fn new(index: u32, generation: u32) -> Self {
+        Self((generation << Self::INDEX_BITS) | (index & ((1 << Self::INDEX_BITS) - 1)))
+    }
+
+    /// Index into dense tables.
+    pub const fn index(self) -> usize {
+        (self.0 & ((1 << Self::INDEX_BITS) - 1)) as usize
+    }
+}
+
+/// Bytes of a crossing's buffer: a datagram of an Ethernet MTU and some.
+pub const CROSSING_BYTES: usize = 2048;
+
+/// What a crossing carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrossingKind {
+    /// An RTP packet of a producer in the clear, header as its sender wrote it.
+    Media {
+        /// The producer.
+        source: SourceNo,
+        /// Index of its encoding.
+        encoding: u8,
+        /// When it reached the engine.
+        arrival: Timestamp,
+        /// It is audio: goes before video where room is short.
+        audio: bool,
+    },
+    /// The sender's clock: this RTP timestamp was sampled at this NTP time (RFC 3550 section 6.4.1).
+    SenderReport {
+        /// The producer.
+        source: SourceNo,
+        /// Index of its encoding.
+        encoding: u8,
+        /// RTP timestamp of the report.
+        rtp: u32,
+        /// Our monotonic time that corresponds to it, the sender's clock offset taken out.
+        at: Timestamp,
+    },
+    /// A consumer's shard wants a key frame from the producer's.
+    KeyFrameRequest {
+        /// The producer.
+        source: SourceNo,
+        /// Index of its encoding.
+        encoding: u8,
+    },
+    /// A datagram that reached a shard that does not own its flow.
+    Datagram {
+        /// The way it came.
+        path: Path,
+    },
+    /// The owner tells the shard a flow lands on that the flow is its own: further datagrams
+    /// can be handed over without looking inside.
+    FlowOwner {
+        /// The flow.
+        path: Path,
+        /// The shard that owns it; `None` when it no longer does.
+        owner: Option<ShardNo>,
+    },
+}
+
+/// What is dropped first where the pool or a shard's inbox is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CrossingClass {
+    /// Video: refused while less than a quarter is free.
+    Video,
+    /// Audio, RTCP, control and handed-over datagrams: refused only when nothing is free.
+    Urgent,
+}
+
+/// A message from one shard to another. Boxed ones circulate; none is made per packet.
+#[derive(Debug)]
+pub struct Crossing {
+    /// What it carries.
+    pub kind: CrossingKind,
+    /// The shard it comes from.
+    pub from: ShardNo,
+    /// Bytes used in `buffer`.
+    pub len: usize,
+    /// The packet, for `Media` and `Datagram`.
+    pub buffer: [u8; CROSSING_BYTES],
+}
+
+impl Crossing {
+    /// How the crossing is treated where room is short.
+    pub const fn class(&self) -> CrossingClass {
+        match self.kind {
+            CrossingKind::Media { audio: false, .. } => CrossingClass::Video,
+            _ => CrossingClass::Urgent,
+        }
+    }
+}
