@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 
+use crate::MTU_BYTES;
+
 /// A handshake's largest flight is far under this.
 const MAX_WRITTEN: usize = 64;
 
@@ -20,9 +22,19 @@ impl DatagramStream {
         self.starved = false;
     }
 
-    /// Everything written since the last call.
+    /// Everything written since the last call, in as few datagrams as hold it: the library packs a
+    /// flight the first time, but sends it again record by record, each of which may be lost.
     pub(crate) fn take_written(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.written)
+        let mut packed: Vec<Vec<u8>> = Vec::new();
+        for datagram in self.written.drain(..) {
+            match packed.last_mut() {
+                Some(last) if last.len() + datagram.len() <= MTU_BYTES as usize => {
+                    last.extend_from_slice(&datagram);
+                }
+                _ => packed.push(datagram),
+            }
+        }
+        packed
     }
 
     /// Whether a read found nothing since the last datagram was put: all of it was looked at.
@@ -54,5 +66,32 @@ impl Write for DatagramStream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_gives_one_datagram() {
+        let mut stream = DatagramStream::default();
+        stream.push_incoming(b"datagram".to_vec());
+        let mut buffer = [0; 4];
+        assert_eq!(stream.read(&mut buffer).unwrap(), 4);
+        assert!(!stream.is_starved());
+        assert!(stream.read(&mut buffer).is_err());
+        assert!(stream.is_starved());
+    }
+
+    #[test]
+    fn writes_are_packed_up_to_the_mtu() {
+        let mut stream = DatagramStream::default();
+        for len in [700, 500, 1, 1199, 1] {
+            assert_eq!(stream.write(&vec![0; len]).unwrap(), len);
+        }
+        let lens: Vec<usize> = stream.take_written().iter().map(Vec::len).collect();
+        assert_eq!(lens, [1200, 1200, 1]);
+        assert!(stream.take_written().is_empty());
     }
 }

@@ -150,10 +150,11 @@ fn silence_fails_at_the_deadline() {
         None,
         "a server waits for a hello"
     );
-    call.run(Duration::from_secs(60), &mut |from, _, _| match from {
+    let end = call.now + Duration::from_secs(60);
+    while call.step(end, &mut |from, _, _| match from {
         From::Client => Fate::Deliver,
         From::Server => Fate::Lose,
-    });
+    }) {}
     assert_eq!(call.client_seen.failed, Some(FailureReason::TimedOut));
     assert_eq!(call.server_seen.failed, Some(FailureReason::TimedOut));
 }

@@ -70,6 +70,9 @@ pub(crate) enum Fate {
     Swap,
 }
 
+/// Says what becomes of the n-th datagram of an end.
+pub(crate) type Plan<'a> = dyn FnMut(From, usize, &[u8]) -> Fate + 'a;
+
 pub(crate) struct Call {
     pub(crate) client: DtlsEndpoint,
     pub(crate) server: DtlsEndpoint,
@@ -114,7 +117,7 @@ impl Call {
     }
 
     /// Carries datagrams until both ends are silent.
-    pub(crate) fn settle(&mut self, fate: &mut dyn FnMut(From, usize, &[u8]) -> Fate) {
+    pub(crate) fn settle(&mut self, fate: &mut Plan<'_>) {
         loop {
             self.collect(From::Client, fate);
             self.collect(From::Server, fate);
@@ -136,29 +139,30 @@ impl Call {
 
     /// Runs until both ends are connected, or have failed, or `limit` of virtual time passed. The
     /// crypto library's own timer needs real time: it is given some where the rest does not help.
-    pub(crate) fn run(
-        &mut self,
-        limit: Duration,
-        fate: &mut dyn FnMut(From, usize, &[u8]) -> Fate,
-    ) {
+    pub(crate) fn run(&mut self, limit: Duration, fate: &mut Plan<'_>) {
         let start = self.now;
         let mut next_sleep = Duration::from_secs(1);
-        loop {
-            self.settle(fate);
-            if self.is_settled() {
-                return;
-            }
-            let Some(at) = self.next_timeout().filter(|&at| at - start <= limit) else {
-                return;
-            };
-            self.now = self.now.max(at);
+        while self.step(start + limit, fate) {
             if self.now - start > 3 * next_sleep {
                 std::thread::sleep(next_sleep + Duration::from_millis(50));
                 next_sleep *= 2;
             }
-            self.client.handle_timeout(self.now);
-            self.server.handle_timeout(self.now);
         }
+    }
+
+    /// Carries datagrams, then goes on to the next timeout; false where there is nothing to do.
+    pub(crate) fn step(&mut self, end: Instant, fate: &mut Plan<'_>) -> bool {
+        self.settle(fate);
+        if self.is_settled() {
+            return false;
+        }
+        let Some(at) = self.next_timeout().filter(|&at| at <= end) else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        self.client.handle_timeout(self.now);
+        self.server.handle_timeout(self.now);
+        true
     }
 
     pub(crate) fn run_clean(&mut self) {
@@ -188,7 +192,7 @@ impl Call {
         timeouts.into_iter().flatten().min()
     }
 
-    fn collect(&mut self, from: From, fate: &mut dyn FnMut(From, usize, &[u8]) -> Fate) {
+    fn collect(&mut self, from: From, fate: &mut Plan<'_>) {
         let index = from as usize;
         let (endpoint, seen, to) = match from {
             From::Client => (&mut self.client, &mut self.client_seen, &mut self.to_server),
