@@ -257,8 +257,8 @@ impl DtlsEndpoint {
                 self.read();
             }
             Err(reason) => {
-                // Our last flight would tell the peer that all is well.
-                self.ssl.get_mut().take_written();
+                // The library has no door for an alert of ours: the peer gets the end of the
+                // handshake and its close_notify at once.
                 let _ = self.ssl.shutdown();
                 self.put_written();
                 self.fail(reason);
