@@ -1,1 +1,12 @@
-//! Parsing and writing of STUN, RTP, RTCP and payload headers.
+//! Parsing and writing of STUN, RTP, RTCP, DTLS record and codec payload headers.
+//!
+//! Everything borrows from the datagram or writes into a slot the caller gives: no allocation, no
+//! state, and no input that panics. What is malformed parses to `None` or ends an iteration.
+
+mod bytes;
+pub mod demux;
+pub mod dtls;
+pub mod payload;
+pub mod rtcp;
+pub mod rtp;
+pub mod stun;
