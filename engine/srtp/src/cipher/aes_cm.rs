@@ -181,6 +181,7 @@ fn rtcp_id(ssrc: u32, word: SrtcpWord) -> PacketId {
 mod tests {
     use super::*;
     use crate::cipher::test_support::hex;
+    use weirgate_wire::{SrtpKey, SrtpSuite};
 
     #[test]
     fn rfc_3711_appendix_b2() {
@@ -205,6 +206,24 @@ mod tests {
                  362B7C3C6773516318A077D7FC5073AE
                  6A2CC3787889374FBEB4C81B17BA6C44")
         );
+    }
+
+    #[test]
+    fn an_srtcp_packet_without_the_e_bit_is_authenticated_and_left_as_it_is() {
+        let key = SrtpKey::new(SrtpSuite::AesCm128HmacSha1_80, vec![7; 30]).unwrap();
+        let cm = AesCm::new(&KeyDerivation::new(&key).unwrap(), 10);
+        let plain = hex("80c80001 01020304 05060708");
+        let word = SrtcpWord(77);
+        let mut packet = [&plain[..], &word.to_bytes()].concat();
+        let tag = cm.rtcp.hmac.tag(&packet, []);
+        packet.extend_from_slice(&tag[..RTCP_TAG_LEN]);
+
+        let mut forged = packet.clone();
+        forged[9] ^= 1;
+        let ssrc = 0x0102_0304;
+        assert_eq!(cm.open_rtcp(&mut forged, ssrc, word), Err(Unauthentic));
+        assert_eq!(cm.open_rtcp(&mut packet, ssrc, word), Ok(plain.len()));
+        assert_eq!(packet[..plain.len()], plain);
     }
 
     #[test]
