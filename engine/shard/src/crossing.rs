@@ -105,3 +105,43 @@ impl Crossing {
         }
     }
 }
+
+/// Where crossings leave a shard by. The driver refills `stock` before it hands anything in and
+/// empties `outbox` after.
+#[derive(Debug)]
+pub struct CrossingPort {
+    /// Crossings to deliver, in order.
+    pub outbox: Vec<(ShardNo, Box<Crossing>)>,
+    /// Empty crossings to fill.
+    pub stock: Vec<Box<Crossing>>,
+    /// How many empty ones the driver should keep in `stock`.
+    pub stock_target: usize,
+    shard: ShardNo,
+}
+
+impl CrossingPort {
+    pub(crate) fn new(shard: ShardNo, stock_target: usize) -> Self {
+        Self {
+            outbox: Vec::with_capacity(stock_target),
+            stock: Vec::with_capacity(stock_target),
+            stock_target,
+            shard,
+        }
+    }
+
+    /// Fills an empty crossing; false where there is none or the bytes do not fit.
+    pub(crate) fn send(&mut self, to: ShardNo, kind: CrossingKind, bytes: &[u8]) -> bool {
+        if bytes.len() > CROSSING_BYTES {
+            return false;
+        }
+        let Some(mut crossing) = self.stock.pop() else {
+            return false;
+        };
+        crossing.kind = kind;
+        crossing.from = self.shard;
+        crossing.len = bytes.len();
+        crossing.buffer[..bytes.len()].copy_from_slice(bytes);
+        self.outbox.push((to, crossing));
+        true
+    }
+}

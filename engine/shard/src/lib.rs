@@ -2,12 +2,41 @@
 //! the time go in; trains of datagrams, crossings, events and the next deadline come out. No
 //! socket, no clock, no thread inside; the drivers around it are thin.
 
+mod arrivals;
+mod checks;
+mod clock;
 mod command;
+mod commands;
+mod config;
+mod consumer;
+mod counters;
 mod crossing;
+mod departure;
+mod flows;
+mod history;
+mod ice;
+mod inbound;
+mod ingress;
+mod key_frames;
+mod meter;
+mod nack;
 mod net;
+mod rng;
+mod rtcp_in;
+mod shard;
+mod source;
+mod splice;
+mod stats;
+mod ticks;
 mod time;
+mod transport;
+mod wheel;
 
 pub use command::{Command, CommandBody, ShardEvent, WebRtcCredentials};
-pub use crossing::{CROSSING_BYTES, Crossing, CrossingClass, CrossingKind, ShardNo, SourceNo};
+pub use config::{Limits, ShardConfig};
+pub use crossing::{
+    CROSSING_BYTES, Crossing, CrossingClass, CrossingKind, CrossingPort, ShardNo, SourceNo,
+};
 pub use net::{Datagram, LocalAddr, Path, SocketId, Train, TxBatch};
+pub use shard::Shard;
 pub use time::Timestamp;

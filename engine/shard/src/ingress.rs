@@ -1,0 +1,584 @@
+//! Media in: a datagram of a known flow is opened, found to be some producer's, repaired, kept,
+//! and offered to whoever consumes it here and on other shards.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use weirgate_packet::demux::DatagramClass;
+use weirgate_packet::rtp::RtpPacket;
+use weirgate_srtp::OpenError;
+use weirgate_wire::{Event, ExtensionKind};
+
+use crate::clock::ClockMapping;
+use crate::consumer::Offer;
+use crate::counters::Counters;
+use crate::inbound::Inbound;
+use crate::nack::Arrival;
+use crate::shard::Shard;
+use crate::source::Source;
+use crate::ticks::FEEDBACK_INTERVAL;
+use crate::transport::{Departure, OpenFailure, StreamRef, Transport, TransportKind};
+use crate::{CrossingKind, Path, Timestamp};
+
+/// When the loudness of talking sources is told.
+const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
+/// Packets after a late key frame that go out at once.
+const MAX_CATCH_UP: u64 = 256;
+/// Bytes of the original sequence number before an RTX payload (RFC 4588 section 4).
+const OSN_BYTES: usize = 2;
+
+/// What names a packet's stream, beside its SSRC.
+#[derive(Debug, Default, Clone, Copy)]
+struct StreamNames<'a> {
+    mid: Option<&'a [u8]>,
+    rid: Option<&'a [u8]>,
+    repaired_rid: Option<&'a [u8]>,
+    transport_sequence: Option<u16>,
+}
+
+impl<'a> StreamNames<'a> {
+    fn read(packet: &RtpPacket<'a>, transport: &Transport) -> Self {
+        let mut names = Self::default();
+        for (id, data) in packet.extensions() {
+            match transport.extensions.kind_of(id) {
+                Some(ExtensionKind::Mid) => names.mid = Some(data),
+                Some(ExtensionKind::Rid) => names.rid = Some(data),
+                Some(ExtensionKind::RepairedRid) => names.repaired_rid = Some(data),
+                Some(ExtensionKind::TransportWideCc) => {
+                    names.transport_sequence = data.try_into().ok().map(u16::from_be_bytes);
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+impl Shard {
+    /// A datagram on a socket of a plain transport.
+    pub(crate) fn on_plain(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        on_rtcp_socket: bool,
+        path: Path,
+        class: DatagramClass,
+        bytes: &mut [u8],
+    ) {
+        let Some(transport) = self.transports.get(index as usize) else {
+            return;
+        };
+        if !plain_remote_fits(transport, on_rtcp_socket, path.remote) {
+            self.counters.unknown_flow += 1;
+            return;
+        }
+        match class {
+            DatagramClass::Rtp if !on_rtcp_socket => self.on_rtp(now, index, path, bytes),
+            DatagramClass::Rtcp => self.on_rtcp(now, index, path, bytes),
+            _ => self.counters.unknown_protocol += 1,
+        }
+    }
+
+    /// RTP of a transport, still sealed.
+    pub(crate) fn on_rtp(&mut self, now: Timestamp, index: u32, path: Path, bytes: &mut [u8]) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        transport.traffic.received.add(now, bytes.len());
+        let len = match transport.open_rtp(bytes) {
+            Ok(len) => len,
+            Err(failure) => return count_open_failure(failure, transport, &mut self.counters),
+        };
+        let bytes = &mut bytes[..len];
+        let Some(packet) = RtpPacket::parse(bytes) else {
+            self.counters.rtp_malformed += 1;
+            return;
+        };
+        self.learn_plain_remote(now, index, false, path);
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        let names = StreamNames::read(&packet, transport);
+        if let (Some(sequence), Some(arrivals)) =
+            (names.transport_sequence, &mut transport.arrivals)
+        {
+            arrivals.received(now, sequence);
+            if transport.feedback_at == Timestamp::NEVER {
+                transport.feedback_at = now + FEEDBACK_INTERVAL;
+                self.schedule(index, now + FEEDBACK_INTERVAL);
+            }
+        }
+        let known = self
+            .transports
+            .get(index as usize)
+            .and_then(|t| t.stream(packet.ssrc()));
+        let Some(stream) = known.or_else(|| self.resolve_stream(index, &packet, names)) else {
+            self.counters.rtp_unknown_stream += 1;
+            return;
+        };
+        if stream.rtx {
+            if let Some(transport) = self.transports.get_mut(index as usize) {
+                transport.traffic.rtx_bytes_received += len as u64;
+            }
+            self.on_rtx(now, stream, bytes);
+        } else {
+            if let Some(transport) = self.transports.get_mut(index as usize) {
+                transport.traffic.rtp_received.add(now, len);
+            }
+            self.counters.rtp_packets_received += 1;
+            self.counters.rtp_bytes_received += len as u64;
+            self.on_media(now, stream, bytes, false);
+        }
+    }
+
+    /// An RTX packet: the original is restored in place (RFC 4588 section 4).
+    fn on_rtx(&mut self, now: Timestamp, stream: StreamRef, bytes: &mut [u8]) {
+        let Some(source) = self.sources.get_mut(stream.source as usize) else {
+            return;
+        };
+        let Some(packet) = RtpPacket::parse(bytes) else {
+            return;
+        };
+        let payload_type = source
+            .rtx_codec(packet.payload_type())
+            .map(|codec| codec.payload_type);
+        let encoding = source.encodings.get_mut(usize::from(stream.encoding));
+        let inbound = encoding.and_then(|encoding| encoding.inbound.as_mut());
+        let (Some(payload_type), Some(inbound)) = (payload_type, inbound) else {
+            self.counters.rtp_unknown_stream += 1;
+            return;
+        };
+        // An RTX packet without payload is a bandwidth probe.
+        let Some(&original) = packet.payload().first_chunk::<OSN_BYTES>() else {
+            return;
+        };
+        inbound.retransmitted += 1;
+        let header_len = packet.header_len();
+        let ssrc = inbound.ssrc;
+        bytes.copy_within(..header_len, OSN_BYTES);
+        let restored = &mut bytes[OSN_BYTES..];
+        restored[1] = (restored[1] & 0x80) | payload_type;
+        restored[2..4].copy_from_slice(&original);
+        restored[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        self.on_media(
+            now,
+            StreamRef {
+                ssrc,
+                rtx: false,
+                ..stream
+            },
+            restored,
+            true,
+        );
+    }
+
+    /// A media packet in the clear on its producer's shard.
+    fn on_media(&mut self, now: Timestamp, stream: StreamRef, bytes: &mut [u8], by_rtx: bool) {
+        let Some(source) = self.sources.get_mut(stream.source as usize) else {
+            return;
+        };
+        let Some(packet) = RtpPacket::parse(bytes) else {
+            return;
+        };
+        let extensions = source.config.extensions;
+        let index = usize::from(stream.encoding);
+        let Some(encoding) = source.encodings.get_mut(index) else {
+            return;
+        };
+        let sequence = encoding.extend(packet.ssrc(), packet.sequence());
+        let meta = source.meta(&packet, sequence, now);
+        let is_audio = source.is_audio();
+        let encoding = &mut source.encodings[index];
+        if !encoding.history.store(meta, &packet, &extensions) {
+            self.counters.rtp_duplicates += 1;
+            if let Some(inbound) = &mut encoding.inbound {
+                inbound.duplicates += 1;
+            }
+            return;
+        }
+        encoding.last_packet = now;
+        self.counters.rtx_packets_repaired += u64::from(by_rtx);
+        let mut ask_at = Timestamp::NEVER;
+        let mut gave_up = false;
+        if let Some(inbound) = &mut encoding.inbound {
+            let arrival = inbound.received(now, sequence, &packet, bytes.len(), by_rtx);
+            inbound.key_frames += u64::from(meta.key_frame);
+            gave_up = arrival == Arrival::GaveUp;
+            ask_at = inbound
+                .nack
+                .as_ref()
+                .map_or(Timestamp::NEVER, |nack| nack.next_ask());
+        }
+        if meta.key_frame {
+            encoding.key_frames.came();
+        }
+        let transport = source.transport;
+        if is_audio {
+            self.meter_level(now, stream.source, &packet);
+        }
+        if let Some(transport) = transport {
+            self.schedule(transport, ask_at);
+        }
+        if gave_up && !is_audio {
+            self.want_key_frame(now, stream.source, stream.encoding);
+        }
+        self.cross_media(now, stream, bytes, is_audio);
+        self.fan_out(stream.source, stream.encoding, sequence);
+    }
+
+    /// A media packet that crossed from its producer's shard.
+    pub(crate) fn on_crossed_media(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        encoding_index: u8,
+        arrival: Timestamp,
+        bytes: &[u8],
+    ) {
+        let Some(source) = self.sources.get_mut(index as usize) else {
+            return;
+        };
+        let Some(packet) = RtpPacket::parse(bytes) else {
+            return;
+        };
+        let extensions = source.config.extensions;
+        let Some(encoding) = source.encodings.get_mut(usize::from(encoding_index)) else {
+            return;
+        };
+        let sequence = encoding.extend(packet.ssrc(), packet.sequence());
+        let meta = source.meta(&packet, sequence, arrival);
+        let encoding = &mut source.encodings[usize::from(encoding_index)];
+        encoding.last_packet = now;
+        if meta.key_frame {
+            encoding.key_frames.came();
+        }
+        if encoding.history.store(meta, &packet, &extensions) {
+            self.fan_out(index, encoding_index, sequence);
+        }
+    }
+
+    /// Offers a stored packet to every consumer of its source on this shard.
+    fn fan_out(&mut self, index: u32, encoding: u8, sequence: u64) {
+        let Some(count) = self
+            .sources
+            .get(index as usize)
+            .map(|source| source.consumers.len())
+        else {
+            return;
+        };
+        for position in 0..count {
+            let Some(source) = self.sources.get(index as usize) else {
+                return;
+            };
+            let Some(&consumer_index) = source.consumers.get(position) else {
+                return;
+            };
+            let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
+                continue;
+            };
+            let can_send = self
+                .transports
+                .get(consumer.transport as usize)
+                .is_some_and(|transport| transport.rtp_path().is_some());
+            let stored = source.encodings[usize::from(encoding)]
+                .history
+                .get(sequence);
+            let (true, Some(stored)) = (can_send, stored) else {
+                continue;
+            };
+            let offer = consumer.offer(source, encoding, &stored.meta);
+            let departure = Departure {
+                consumer: consumer_index,
+                encoding,
+                resend: false,
+                sequence,
+            };
+            match offer {
+                Offer::Skip => {}
+                Offer::Forward => {
+                    self.enqueue(departure);
+                }
+                Offer::Begin => {
+                    self.enqueue(departure);
+                    self.catch_up(index, departure);
+                    self.report_layers(consumer_index);
+                }
+            }
+        }
+    }
+
+    /// Queues what had come already after a packet that begins a splice late.
+    fn catch_up(&mut self, index: u32, begin: Departure) {
+        let highest = self
+            .sources
+            .get(index as usize)
+            .and_then(|source| source.encodings.get(usize::from(begin.encoding)))
+            .and_then(|encoding| encoding.history.highest())
+            .unwrap_or(0);
+        for sequence in begin.sequence + 1..=highest.min(begin.sequence + MAX_CATCH_UP) {
+            let is_stored = self.sources.get(index as usize).is_some_and(|source| {
+                source.encodings[usize::from(begin.encoding)]
+                    .history
+                    .get(sequence)
+                    .is_some()
+            });
+            if is_stored && !self.enqueue(Departure { sequence, ..begin }) {
+                return;
+            }
+        }
+    }
+
+    fn cross_media(&mut self, now: Timestamp, stream: StreamRef, bytes: &[u8], audio: bool) {
+        let Some(source) = self.sources.get(stream.source as usize) else {
+            return;
+        };
+        if source.config.paused {
+            return;
+        }
+        let kind = CrossingKind::Media {
+            source: source.no,
+            encoding: stream.encoding,
+            arrival: now,
+            audio,
+        };
+        for &to in &source.relays {
+            if self.port.send(to, kind, bytes) {
+                self.counters.crossings_sent += 1;
+            } else {
+                self.counters.crossings_dropped += 1;
+            }
+        }
+    }
+
+    fn meter_level(&mut self, now: Timestamp, index: u32, packet: &RtpPacket<'_>) {
+        let Some(source) = self.sources.get_mut(index as usize) else {
+            return;
+        };
+        let Some(id) = source.config.extensions.get(ExtensionKind::AudioLevel) else {
+            return;
+        };
+        let Some((_, data)) = packet.extensions().find(|(found, _)| *found == id) else {
+            return;
+        };
+        if source.config.paused {
+            return;
+        }
+        source.level.add(data);
+        if !std::mem::replace(&mut source.level_listed, true) {
+            self.talking.push(index);
+        }
+        if self.levels_at == Timestamp::NEVER {
+            self.levels_at = now + LEVEL_INTERVAL;
+        }
+    }
+
+    /// Tells the loudness of whoever was heard.
+    pub(crate) fn report_levels(&mut self, now: Timestamp) {
+        let mut levels = Vec::new();
+        let sources = &mut self.sources;
+        self.talking.retain(|&index| {
+            let Some(source) = sources.get_mut(index as usize) else {
+                return false;
+            };
+            let level = source.level.take();
+            if let Some(dbov) = level {
+                levels.push(weirgate_wire::AudioLevel {
+                    producer: source.id(),
+                    dbov,
+                });
+            }
+            source.level_listed = source.level.was_heard();
+            source.level_listed
+        });
+        self.levels_at = if self.talking.is_empty() {
+            Timestamp::NEVER
+        } else {
+            now + LEVEL_INTERVAL
+        };
+        if !levels.is_empty() {
+            self.emit(Event::AudioLevels(levels));
+        }
+    }
+
+    /// Takes note of where a stream's timestamps stand on our clock.
+    pub(crate) fn set_clock(&mut self, index: u32, encoding: u8, rtp: u32, at: Timestamp) {
+        if let Some(source) = self.sources.get_mut(index as usize)
+            && let Some(encoding) = source.encodings.get_mut(usize::from(encoding))
+        {
+            encoding.clock = Some(ClockMapping { rtp, at });
+        }
+    }
+
+    /// Finds whose an authentic packet with a new SSRC is, and remembers it.
+    fn resolve_stream(
+        &mut self,
+        index: u32,
+        packet: &RtpPacket<'_>,
+        names: StreamNames<'_>,
+    ) -> Option<StreamRef> {
+        let limit = self.config.limits.ssrcs_per_transport;
+        let transport = self.transports.get_mut(index as usize)?;
+        if transport.streams.len() >= limit {
+            self.counters.ssrcs_refused += 1;
+            return None;
+        }
+        let (source_index, encoding, rtx) = transport.producers.iter().find_map(|&candidate| {
+            let source = self.sources.get(candidate as usize)?;
+            let (encoding, rtx) = match_source(source, packet, names)?;
+            Some((candidate, encoding, rtx))
+        })?;
+        let stream = StreamRef {
+            ssrc: packet.ssrc(),
+            source: source_index,
+            encoding: encoding as u8,
+            rtx,
+        };
+        transport.streams.push(stream);
+        let source = self.sources.get_mut(source_index as usize)?;
+        adopt_ssrc(source, encoding, rtx, packet);
+        Some(stream)
+    }
+
+    /// Comedia: the first authentic packet tells where a plain transport's peer is.
+    pub(crate) fn learn_plain_remote(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        rtcp: bool,
+        path: Path,
+    ) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        let TransportKind::Plain(end) = &mut transport.kind else {
+            return;
+        };
+        let remote = if rtcp && end.rtcp.is_some() {
+            &mut end.rtcp_remote
+        } else {
+            &mut end.rtp_remote
+        };
+        if !end.comedia || remote.is_some() {
+            return;
+        }
+        *remote = Some(path.remote);
+        let event = Event::PlainTuple {
+            transport: transport.id,
+            tuple: transport.tuple(|_| path.remote),
+            rtcp_tuple: transport.rtcp_tuple(),
+        };
+        self.emit(event);
+        self.on_sendable(now, index);
+    }
+}
+
+/// A packet may come from the known remote, or, with comedia, from anywhere until one is known.
+fn plain_remote_fits(transport: &Transport, on_rtcp_socket: bool, remote: SocketAddr) -> bool {
+    let TransportKind::Plain(end) = &transport.kind else {
+        return false;
+    };
+    let known = if on_rtcp_socket {
+        end.rtcp_remote
+    } else {
+        end.rtp_remote
+    };
+    known.map_or(end.comedia, |known| known == remote)
+}
+
+/// Which stream of the producer a packet is: `(encoding, is RTX)`. By RID where the packet has
+/// one, else by MID or, where neither was signaled, by payload type alone.
+fn match_source(
+    source: &Source,
+    packet: &RtpPacket<'_>,
+    names: StreamNames<'_>,
+) -> Option<(usize, bool)> {
+    let encodings = &source.config.encodings;
+    let ssrc = Some(packet.ssrc());
+    if let Some(index) = encodings.iter().position(|encoding| encoding.ssrc == ssrc) {
+        return Some((index, false));
+    }
+    if let Some(index) = encodings
+        .iter()
+        .position(|encoding| encoding.rtx_ssrc == ssrc)
+    {
+        return Some((index, true));
+    }
+    if let (Some(mid), Some(own)) = (names.mid, &source.config.mid)
+        && mid != own.as_bytes()
+    {
+        return None;
+    }
+    let is_media = source.codec(packet.payload_type()).is_some();
+    let is_rtx = source.rtx_codec(packet.payload_type()).is_some();
+    if !is_media && !is_rtx {
+        return None;
+    }
+    let rid = if is_rtx {
+        names.repaired_rid.or(names.rid)
+    } else {
+        names.rid
+    };
+    if let Some(rid) = rid {
+        let by_rid = encodings.iter().position(|encoding| {
+            encoding
+                .rid
+                .as_ref()
+                .is_some_and(|own| own.as_bytes() == rid)
+        });
+        return by_rid.map(|index| (index, is_rtx));
+    }
+    // Without a RID only a single stream can be meant; a signaled SSRC is overruled by MID alone.
+    let [only] = encodings.as_slice() else {
+        return None;
+    };
+    let by_mid = names.mid.is_some() && source.config.mid.is_some();
+    (by_mid || (only.ssrc.is_none() && only.rid.is_none())).then_some((0, is_rtx))
+}
+
+/// Gives the receiving side of a stream its SSRC.
+fn adopt_ssrc(source: &mut Source, index: usize, rtx: bool, packet: &RtpPacket<'_>) {
+    let ssrc = packet.ssrc();
+    let codec = source
+        .codec(packet.payload_type())
+        .or(source.config.codecs.first())
+        .cloned();
+    let Some(encoding) = source.encodings.get_mut(index) else {
+        return;
+    };
+    match &mut encoding.inbound {
+        Some(inbound) if rtx => inbound.rtx_ssrc = Some(ssrc),
+        Some(_) => {}
+        None if rtx => {}
+        slot @ None => {
+            let (clock_rate, nack) = codec.map_or((90_000, false), |codec| {
+                (codec.clock_rate, codec.feedback.nack)
+            });
+            let rtx_ssrc = source
+                .config
+                .encodings
+                .get(index)
+                .and_then(|config| config.rtx_ssrc);
+            *slot = Some(Inbound::new(ssrc, rtx_ssrc, clock_rate, nack));
+        }
+    }
+}
+
+pub(crate) fn count_open_failure(
+    failure: OpenFailure,
+    transport: &mut Transport,
+    counters: &mut Counters,
+) {
+    match failure {
+        OpenFailure::NoKeys => counters.media_before_keys += 1,
+        OpenFailure::Srtp(OpenError::Authentication) => {
+            transport.traffic.auth_failures += 1;
+            counters.srtp_auth_failures += 1;
+        }
+        OpenFailure::Srtp(OpenError::Replayed) => {
+            transport.traffic.replays += 1;
+            counters.srtp_replays += 1;
+        }
+        OpenFailure::Srtp(OpenError::Malformed) => counters.srtp_malformed += 1,
+        OpenFailure::Srtp(OpenError::TooManySsrcs) => counters.ssrcs_refused += 1,
+    }
+}

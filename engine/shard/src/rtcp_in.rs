@@ -1,0 +1,246 @@
+//! RTCP in: reports and requests of a transport's peer.
+
+use std::time::Duration;
+
+use weirgate_packet::rtcp::{ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, packets};
+
+use crate::clock::{ntp, ntp_middle};
+use crate::ingress::count_open_failure;
+use crate::shard::Shard;
+use crate::transport::Departure;
+use crate::{CrossingKind, Path, Timestamp};
+
+/// A round trip longer than this is a wrong report.
+const MAX_RTT: Duration = Duration::from_secs(30);
+/// Packets one compound can ask for.
+const MAX_NACKED: usize = 512;
+
+impl Shard {
+    /// RTCP of a transport, still sealed.
+    pub(crate) fn on_rtcp(&mut self, now: Timestamp, index: u32, path: Path, bytes: &mut [u8]) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        transport.traffic.received.add(now, bytes.len());
+        let len = match transport.open_rtcp(bytes) {
+            Ok(len) => len,
+            Err(failure) => return count_open_failure(failure, transport, &mut self.counters),
+        };
+        self.counters.rtcp_received += 1;
+        let mut iter = packets(&bytes[..len]);
+        let mut nacked = 0;
+        for packet in iter.by_ref() {
+            self.on_rtcp_packet(now, index, packet, &mut nacked);
+        }
+        if iter.malformed() {
+            self.counters.rtcp_malformed += 1;
+        }
+        self.learn_plain_remote(now, index, true, path);
+    }
+
+    fn on_rtcp_packet(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        packet: RtcpPacket<'_>,
+        nacked: &mut usize,
+    ) {
+        match packet {
+            RtcpPacket::SenderReport {
+                ssrc,
+                ntp,
+                rtp,
+                reports,
+                ..
+            } => {
+                self.on_sender_report(now, index, ssrc, ntp, rtp);
+                self.on_reports(now, index, reports);
+            }
+            RtcpPacket::ReceiverReport { reports, .. } => self.on_reports(now, index, reports),
+            RtcpPacket::Nack { media, lost, .. } => {
+                let lost = lost.take(MAX_NACKED.saturating_sub(*nacked));
+                *nacked += self.on_nack(now, index, media, lost);
+            }
+            RtcpPacket::Pli { media, .. } => self.on_key_frame_request(now, index, media, false),
+            RtcpPacket::Fir { entries, .. } => {
+                for (media, _) in entries {
+                    self.on_key_frame_request(now, index, media, true);
+                }
+            }
+            RtcpPacket::Remb { bitrate_bps, .. } => {
+                if let Some(transport) = self.transports.get_mut(index as usize) {
+                    transport.remb_bps = Some(bitrate_bps);
+                }
+            }
+            RtcpPacket::ExtendedReport { ssrc, blocks } => {
+                for block in blocks {
+                    if let ExtendedBlock::ReceiverReferenceTime { ntp } = block {
+                        self.answer_reference_time(now, index, ssrc, ntp);
+                    }
+                }
+            }
+            RtcpPacket::TransportFeedback(_)
+            | RtcpPacket::Sdes(_)
+            | RtcpPacket::Bye { .. }
+            | RtcpPacket::Other { .. } => {}
+        }
+    }
+
+    fn on_sender_report(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        ssrc: u32,
+        sender_ntp: u64,
+        rtp: u32,
+    ) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        let Some(stream) = transport.stream(ssrc).filter(|stream| !stream.rtx) else {
+            return;
+        };
+        let at = transport.clock.local_time(now, sender_ntp);
+        let Some(source) = self.sources.get_mut(stream.source as usize) else {
+            return;
+        };
+        let Some(encoding) = source.encodings.get_mut(usize::from(stream.encoding)) else {
+            return;
+        };
+        match &mut encoding.inbound {
+            Some(inbound) if inbound.ssrc == ssrc => inbound.sender_report(now, sender_ntp),
+            _ => return,
+        }
+        let kind = CrossingKind::SenderReport {
+            source: source.no,
+            encoding: stream.encoding,
+            rtp,
+            at,
+        };
+        for &to in &source.relays {
+            if !self.port.send(to, kind, &[]) {
+                self.counters.crossings_dropped += 1;
+            }
+        }
+        self.set_clock(stream.source, stream.encoding, rtp, at);
+    }
+
+    fn on_reports(&mut self, now: Timestamp, index: u32, reports: ReportIter<'_>) {
+        let now_ntp = ntp_middle(ntp(self.config.wall_clock_offset, now));
+        for report in reports {
+            self.on_report(index, now_ntp, &report);
+        }
+    }
+
+    fn on_report(&mut self, index: u32, now_ntp: u32, report: &ReportBlock) {
+        let consumer = self
+            .transports
+            .get(index as usize)
+            .and_then(|transport| transport.consumer_of(report.ssrc));
+        let Some(consumer) = consumer.and_then(|index| self.consumers.get_mut(index as usize))
+        else {
+            return;
+        };
+        if consumer.config.ssrc != report.ssrc {
+            return;
+        }
+        consumer.fraction_lost = report.fraction_lost;
+        consumer.packets_lost = i64::from(report.cumulative_lost);
+        consumer.jitter = report.jitter;
+        if report.last_sr != 0 {
+            let units = now_ntp
+                .wrapping_sub(report.last_sr)
+                .wrapping_sub(report.delay_since_last_sr);
+            let rtt = Duration::from_micros(u64::from(units) * 1_000_000 / 65_536);
+            // Clocks that tick unevenly can make it negative: that wraps to hours.
+            if rtt < MAX_RTT {
+                consumer.rtt = Some(consumer.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
+            }
+        }
+    }
+
+    /// Answers what history still has; how many were asked for.
+    fn on_nack(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        media: u32,
+        lost: impl Iterator<Item = u16>,
+    ) -> usize {
+        let Some(consumer_index) = self
+            .transports
+            .get(index as usize)
+            .and_then(|t| t.consumer_of(media))
+        else {
+            return 0;
+        };
+        let mut asked = 0;
+        for sequence in lost {
+            asked += 1;
+            self.counters.nacks_received += 1;
+            let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
+                return asked;
+            };
+            if asked == 1 {
+                consumer.nacks += 1;
+            }
+            consumer.nacked_packets += 1;
+            if !consumer.config.feedback.nack || consumer.config.ssrc != media {
+                self.counters.nacks_unanswered += 1;
+                continue;
+            }
+            let Some((encoding, source_sequence, _)) = consumer.splices.source_of(sequence) else {
+                self.counters.nacks_unanswered += 1;
+                continue;
+            };
+            let is_stored = self
+                .sources
+                .get(consumer.source as usize)
+                .and_then(|source| source.encodings.get(usize::from(encoding)))
+                .is_some_and(|encoding| encoding.history.get(source_sequence).is_some());
+            if !is_stored || !consumer.may_resend(now, sequence) {
+                self.counters.nacks_unanswered += 1;
+                continue;
+            }
+            self.enqueue(Departure {
+                consumer: consumer_index,
+                encoding,
+                resend: true,
+                sequence: source_sequence,
+            });
+        }
+        asked
+    }
+
+    fn on_key_frame_request(&mut self, now: Timestamp, index: u32, media: u32, fir: bool) {
+        let consumer_index = self
+            .transports
+            .get(index as usize)
+            .and_then(|t| t.consumer_of(media));
+        let Some(consumer_index) = consumer_index else {
+            return;
+        };
+        let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
+            return;
+        };
+        self.counters.key_frame_requests_received += 1;
+        if fir {
+            consumer.firs += 1;
+        } else {
+            consumer.plis += 1;
+        }
+        self.want_key_frame_for(now, consumer_index);
+    }
+
+    /// Answers a receiver's reference time, so that it can tell its round trip (RFC 3611 section
+    /// 4.5).
+    fn answer_reference_time(&mut self, now: Timestamp, index: u32, ssrc: u32, their_ntp: u64) {
+        let report = weirgate_packet::rtcp::DlrrReport {
+            ssrc,
+            last_rr: ntp_middle(their_ntp),
+            // Answered at once.
+            delay_since_last_rr: 0,
+        };
+        self.send_rtcp(now, index, |writer, own| writer.dlrr(own, &[report]));
+    }
+}

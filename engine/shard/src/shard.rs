@@ -1,0 +1,326 @@
+//! The shard: its tables and its interface to a driver. What happens to a packet is in
+//! `ingress`, to a check in `checks`, to RTCP in `rtcp_in`, with time in `ticks`, on the way out
+//! in `departure`.
+
+use std::collections::{HashMap, VecDeque};
+
+use slab::Slab;
+use uuid::Uuid;
+use weirgate_packet::demux::{DatagramClass, classify};
+use weirgate_wire::Event;
+
+use crate::config::ShardConfig;
+use crate::consumer::Consumer;
+use crate::counters::Counters;
+use crate::crossing::CrossingPort;
+use crate::departure::drain;
+use crate::flows::{Flows, Owner};
+use crate::net::{Datagram, Train, TxBatch};
+use crate::rng::Rng;
+use crate::source::Source;
+use crate::transport::{Departure, Transport};
+use crate::wheel::Wheel;
+use crate::{
+    Command, Crossing, CrossingKind, Path, ShardEvent, ShardNo, SocketId, SourceNo, Timestamp,
+};
+
+/// What an id stands for on this shard, and its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Object {
+    Transport(u32),
+    Producer(u32),
+    Consumer(u32),
+}
+
+/// One shard of the engine, sans-IO. See the crate's documentation.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) config: ShardConfig,
+    pub(crate) counters: Counters,
+    pub(crate) rng: Rng,
+    pub(crate) transports: Slab<Transport>,
+    pub(crate) sources: Slab<Source>,
+    pub(crate) consumers: Slab<Consumer>,
+    pub(crate) objects: HashMap<Uuid, Object>,
+    /// By index of [`SourceNo`].
+    pub(crate) source_numbers: Vec<Option<(SourceNo, u32)>>,
+    pub(crate) ufrags: HashMap<String, u32>,
+    /// Transport, and whether the socket is its RTCP socket.
+    pub(crate) plain_sockets: HashMap<SocketId, (u32, bool), foldhash::fast::RandomState>,
+    pub(crate) flows: Flows,
+    pub(crate) wheel: Wheel,
+    /// Transports with something queued, first come first served.
+    pub(crate) dirty: VecDeque<u32>,
+    /// Answers and RTCP of this turn: they leave before media.
+    pub(crate) prompt: TxBatch,
+    pub(crate) port: CrossingPort,
+    pub(crate) events: VecDeque<ShardEvent>,
+    /// Audio sources heard since the last look, and when the next is due.
+    pub(crate) talking: Vec<u32>,
+    pub(crate) levels_at: Timestamp,
+    due: Vec<u32>,
+    /// Sequence numbers to ask for, reused.
+    pub(crate) nack_scratch: Vec<u16>,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(config: ShardConfig, now: Timestamp) -> Self {
+        let limits = &config.limits;
+        Self {
+            counters: Counters::default(),
+            rng: Rng::new(config.seed),
+            transports: Slab::new(),
+            sources: Slab::new(),
+            consumers: Slab::new(),
+            objects: HashMap::new(),
+            source_numbers: Vec::new(),
+            ufrags: HashMap::new(),
+            plain_sockets: HashMap::default(),
+            flows: Flows::new(limits.foreign_flows),
+            wheel: Wheel::new(now),
+            dirty: VecDeque::new(),
+            prompt: TxBatch::new(limits.prompt_bytes),
+            port: CrossingPort::new(config.shard, limits.crossing_stock),
+            events: VecDeque::with_capacity(limits.events.min(1024)),
+            talking: Vec::new(),
+            levels_at: Timestamp::NEVER,
+            due: Vec::new(),
+            nack_scratch: Vec::with_capacity(256),
+            config,
+        }
+    }
+
+    /// Takes datagrams as they came, all at one time.
+    pub fn handle_datagrams(&mut self, now: Timestamp, batch: &mut [Datagram<'_>]) {
+        for datagram in batch {
+            self.counters.datagrams_received += 1;
+            self.on_datagram(now, datagram.path, datagram.bytes, None);
+        }
+    }
+
+    /// Takes what another shard sent.
+    pub fn handle_crossing(&mut self, now: Timestamp, crossing: &mut Crossing) {
+        self.counters.crossings_received += 1;
+        let from = crossing.from;
+        let bytes = crossing.buffer.get_mut(..crossing.len).unwrap_or_default();
+        match crossing.kind {
+            CrossingKind::Media {
+                source,
+                encoding,
+                arrival,
+                ..
+            } => {
+                if let Some(index) = self.source_index(source) {
+                    self.on_crossed_media(now, index, encoding, arrival, bytes);
+                }
+            }
+            CrossingKind::SenderReport {
+                source,
+                encoding,
+                rtp,
+                at,
+            } => {
+                if let Some(index) = self.source_index(source) {
+                    self.set_clock(index, encoding, rtp, at);
+                }
+            }
+            CrossingKind::KeyFrameRequest { source, encoding } => {
+                if let Some(index) = self.source_index(source) {
+                    self.want_key_frame(now, index, encoding);
+                }
+            }
+            CrossingKind::Datagram { path } => self.on_datagram(now, path, bytes, Some(from)),
+            CrossingKind::FlowOwner {
+                path,
+                owner: Some(owner),
+            } => {
+                if !self.flows.learn(path, owner) {
+                    self.counters.foreign_flows_refused += 1;
+                }
+            }
+            CrossingKind::FlowOwner { path, owner: None } => self.flows.unlearn(&path, from),
+        }
+    }
+
+    /// Does what the hub asks; the answer is among the events.
+    pub fn handle_command(&mut self, now: Timestamp, command: Command) {
+        let token = command.token;
+        if let Some(body) = self.execute(now, command.body) {
+            // Answers are never dropped: the hub has as many requests under way as it wants.
+            self.events.push_back(ShardEvent::Answer { token, body });
+        }
+    }
+
+    /// Does what time brings.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let mut due = std::mem::take(&mut self.due);
+        while self.wheel.pop_due(now, &mut due) {}
+        for index in due.drain(..) {
+            self.on_transport_due(now, index);
+        }
+        self.due = due;
+        if self.levels_at <= now {
+            self.report_levels(now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is next to be called.
+    pub fn poll_timeout(&self) -> Timestamp {
+        self.wheel.next().min(self.levels_at)
+    }
+
+    /// Fills an empty batch with what is to be sent; false when there is nothing more.
+    pub fn poll_transmit(&mut self, now: Timestamp, batch: &mut TxBatch) -> bool {
+        self.move_prompt(batch);
+        while let Some(&index) = self.dirty.front() {
+            if let Some(transport) = self.transports.get_mut(index as usize) {
+                let done = drain(
+                    now,
+                    transport,
+                    &mut self.consumers,
+                    &self.sources,
+                    batch,
+                    &mut self.counters,
+                );
+                if !done {
+                    break;
+                }
+                transport.dirty = false;
+            }
+            self.dirty.pop_front();
+        }
+        for train in batch.trains() {
+            self.counters.trains_sent += 1;
+            self.counters.datagrams_sent += u64::from(train.segments);
+        }
+        !batch.is_empty()
+    }
+
+    /// Tells that the last `segments` datagrams of a train did not leave.
+    pub fn send_failed(&mut self, _train: &Train, segments: u16) {
+        self.counters.datagrams_send_failed += u64::from(segments);
+    }
+
+    /// The next thing to tell the hub.
+    pub fn poll_event(&mut self) -> Option<ShardEvent> {
+        self.events.pop_front()
+    }
+
+    /// Where crossings leave by and empty ones are put.
+    pub fn crossings(&mut self) -> &mut CrossingPort {
+        &mut self.port
+    }
+
+    /// Takes one datagram; `landed_on` is the shard whose socket it came by, if another.
+    fn on_datagram(
+        &mut self,
+        now: Timestamp,
+        path: Path,
+        bytes: &mut [u8],
+        landed_on: Option<ShardNo>,
+    ) {
+        let class = classify(bytes);
+        if let Some(&(transport, is_rtcp)) = self.plain_sockets.get(&path.socket) {
+            self.on_plain(now, transport, is_rtcp, path, class, bytes);
+            return;
+        }
+        if class == DatagramClass::Stun {
+            self.on_stun(now, path, bytes, landed_on);
+            return;
+        }
+        let transport = match self.flows.get(&path) {
+            Some(Owner::Here(transport)) => transport,
+            Some(Owner::Elsewhere(owner)) if landed_on.is_none() => {
+                self.hand_over(owner, path, bytes);
+                return;
+            }
+            _ => {
+                self.counters.unknown_flow += 1;
+                return;
+            }
+        };
+        match class {
+            DatagramClass::Rtp => self.on_rtp(now, transport, path, bytes),
+            DatagramClass::Rtcp => self.on_rtcp(now, transport, path, bytes),
+            DatagramClass::Dtls => self.on_dtls(now, transport, bytes),
+            DatagramClass::Stun | DatagramClass::Other => self.counters.unknown_protocol += 1,
+        }
+    }
+
+    /// Gives a datagram to the shard that owns its flow.
+    pub(crate) fn hand_over(&mut self, owner: ShardNo, path: Path, bytes: &[u8]) {
+        if self
+            .port
+            .send(owner, CrossingKind::Datagram { path }, bytes)
+        {
+            self.counters.flows_handed_over += 1;
+        } else {
+            self.counters.crossings_dropped += 1;
+        }
+    }
+
+    pub(crate) fn emit(&mut self, event: Event) {
+        if self.events.len() >= self.config.limits.events {
+            self.counters.events_dropped += 1;
+            return;
+        }
+        self.events.push_back(ShardEvent::Event(event));
+    }
+
+    /// Queues a packet of a consumer; on a full queue the consumer is interrupted, so that no
+    /// hole is left in its numbers.
+    pub(crate) fn enqueue(&mut self, departure: Departure) -> bool {
+        let Some(consumer) = self.consumers.get_mut(departure.consumer as usize) else {
+            return false;
+        };
+        let index = consumer.transport;
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return false;
+        };
+        if !transport.enqueue(departure, &self.config.limits) {
+            self.counters.departures_dropped += 1;
+            consumer.discarded += 1;
+            if !departure.resend {
+                consumer.interrupt();
+            }
+            return false;
+        }
+        if !std::mem::replace(&mut transport.dirty, true) {
+            self.dirty.push_back(index);
+        }
+        true
+    }
+
+    /// Makes sure that a transport comes up at `at` or before.
+    pub(crate) fn schedule(&mut self, index: u32, at: Timestamp) {
+        if let Some(transport) = self.transports.get_mut(index as usize)
+            && at < transport.scheduled
+        {
+            transport.scheduled = self.wheel.insert(index, at);
+        }
+    }
+
+    pub(crate) fn source_index(&self, no: SourceNo) -> Option<u32> {
+        let (known, index) = (*self.source_numbers.get(no.index())?)?;
+        (known == no).then_some(index)
+    }
+
+    fn move_prompt(&mut self, batch: &mut TxBatch) {
+        for train in self.prompt.trains() {
+            for datagram in self
+                .prompt
+                .train_bytes(train)
+                .chunks(usize::from(train.segment_len))
+            {
+                let Some(slot) = batch.slot(datagram.len()) else {
+                    self.counters.prompt_dropped += 1;
+                    continue;
+                };
+                slot.copy_from_slice(datagram);
+                batch.commit(train.path, datagram.len());
+            }
+        }
+        self.prompt.clear();
+    }
+}

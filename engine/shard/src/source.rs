@@ -1,0 +1,234 @@
+//! A producer as one shard sees it: on its own shard with what receiving needs, on others as a
+//! source that comes over crossings. Either way its packets are kept in one history per stream
+//! and offered to the shard's consumers.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+use weirgate_packet::payload;
+use weirgate_packet::rtp::RtpPacket;
+use weirgate_wire::{Codec, MediaKind, ProducerCodec, ProducerConfig};
+
+use crate::clock::ClockMapping;
+use crate::config::Limits;
+use crate::history::{History, PacketMeta};
+use crate::inbound::Inbound;
+use crate::key_frames::{DEFAULT_INTERVAL, KeyFrameRequests};
+use crate::{ShardNo, SourceNo, Timestamp};
+
+/// Packets kept per stream, at most.
+const VIDEO_HISTORY_PACKETS: usize = 1024;
+const AUDIO_HISTORY_PACKETS: usize = 256;
+/// A layer is there while its last packet is younger than this.
+const ACTIVE: Duration = Duration::from_secs(1);
+/// Extended sequence numbers start here, so that a first late packet does not fall below zero, and
+/// leap by this when the source restarts.
+const SEQUENCE_LEAP: u64 = 1 << 20;
+
+/// One RTP stream of a source.
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    pub(crate) history: History,
+    pub(crate) clock: Option<ClockMapping>,
+    pub(crate) last_packet: Timestamp,
+    pub(crate) key_frames: KeyFrameRequests,
+    /// On the producer's own shard, once a packet or signaling gave an SSRC.
+    pub(crate) inbound: Option<Inbound>,
+    ssrc: Option<u32>,
+    newest: u64,
+}
+
+impl Encoding {
+    fn new(kind: MediaKind, limits: &Limits) -> Self {
+        let (packets, bytes) = match kind {
+            MediaKind::Audio => (AUDIO_HISTORY_PACKETS, limits.audio_history_bytes),
+            MediaKind::Video => (VIDEO_HISTORY_PACKETS, limits.video_history_bytes),
+        };
+        Self {
+            history: History::new(packets, bytes),
+            clock: None,
+            last_packet: Timestamp::ZERO,
+            key_frames: KeyFrameRequests::default(),
+            inbound: None,
+            ssrc: None,
+            newest: SEQUENCE_LEAP,
+        }
+    }
+
+    pub(crate) fn is_active(&self, now: Timestamp) -> bool {
+        self.last_packet > Timestamp::ZERO && now.since(self.last_packet) < ACTIVE
+    }
+
+    /// Extends a sequence number; a new SSRC in the stream's place leaps ahead, so that nothing
+    /// of it is taken for a late packet of the old one. The low 16 bits are always the packet's.
+    pub(crate) fn extend(&mut self, ssrc: u32, sequence: u16) -> u64 {
+        let newest = self.newest;
+        if self.ssrc == Some(ssrc) {
+            let step = sequence.wrapping_sub(newest as u16) as i16;
+            let extended = newest.saturating_add_signed(i64::from(step));
+            self.newest = newest.max(extended);
+            return extended;
+        }
+        let restarted = self.ssrc.replace(ssrc).is_some();
+        let base = newest + if restarted { SEQUENCE_LEAP } else { 0 };
+        self.newest = (base & !0xffff) | u64::from(sequence);
+        if restarted {
+            self.clock = None;
+            if let Some(inbound) = &mut self.inbound {
+                inbound.restart(ssrc);
+            }
+        }
+        self.newest
+    }
+
+    /// True where `sequence` belongs to a source restarted since `before`.
+    pub(crate) const fn is_restart(before: u64, sequence: u64) -> bool {
+        sequence > before + SEQUENCE_LEAP / 2
+    }
+}
+
+/// RFC 6464 levels of an audio source since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct LevelMeter {
+    sum: u32,
+    count: u32,
+    /// It was heard at the last look.
+    heard: bool,
+}
+
+impl LevelMeter {
+    /// Takes the extension's data: 7 bits of −dBov.
+    pub(crate) fn add(&mut self, data: &[u8]) {
+        if let [level, ..] = data {
+            self.sum += u32::from(level & 0x7f);
+            self.count += 1;
+        }
+    }
+
+    /// It was heard at the last look.
+    pub(crate) const fn was_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// The mean since the last look in dBov; −127 once when packets stop.
+    pub(crate) fn take(&mut self) -> Option<i8> {
+        let mean = self.sum.checked_div(self.count).map(|mean| -(mean as i8));
+        let fell_silent = mean.is_none() && self.heard;
+        *self = Self {
+            heard: mean.is_some(),
+            ..Self::default()
+        };
+        mean.or(fell_silent.then_some(-127))
+    }
+}
+
+/// A producer as this shard sees it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) no: SourceNo,
+    pub(crate) config: ProducerConfig,
+    pub(crate) encodings: Vec<Encoding>,
+    /// Consumers on this shard, by index.
+    pub(crate) consumers: Vec<u32>,
+    /// Its transport, on its own shard.
+    pub(crate) transport: Option<u32>,
+    /// Its own shard, on others.
+    pub(crate) origin: Option<ShardNo>,
+    /// Shards its packets cross to.
+    pub(crate) relays: Vec<ShardNo>,
+    pub(crate) level: LevelMeter,
+    /// Some packet of the present talk was metered.
+    pub(crate) level_listed: bool,
+}
+
+impl Source {
+    pub(crate) fn new(no: SourceNo, config: ProducerConfig, limits: &Limits) -> Self {
+        let encodings = config
+            .encodings
+            .iter()
+            .map(|_| Encoding::new(config.kind, limits))
+            .collect();
+        Self {
+            no,
+            config,
+            encodings,
+            consumers: Vec::new(),
+            transport: None,
+            origin: None,
+            relays: Vec::new(),
+            level: LevelMeter::default(),
+            level_listed: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.config.id
+    }
+
+    pub(crate) fn is_audio(&self) -> bool {
+        self.config.kind == MediaKind::Audio
+    }
+
+    pub(crate) fn codec(&self, payload_type: u8) -> Option<&ProducerCodec> {
+        self.config
+            .codecs
+            .iter()
+            .find(|codec| codec.payload_type == payload_type)
+    }
+
+    /// Timestamp units per second of a payload type.
+    pub(crate) fn clock_rate(&self, payload_type: u8) -> u32 {
+        self.codec(payload_type)
+            .or(self.config.codecs.first())
+            .map_or(90_000, |codec| codec.clock_rate)
+    }
+
+    /// The codec whose RTX has that payload type.
+    pub(crate) fn rtx_codec(&self, payload_type: u8) -> Option<&ProducerCodec> {
+        self.config
+            .codecs
+            .iter()
+            .find(|codec| codec.rtx_payload_type == Some(payload_type))
+    }
+
+    /// A consumer can begin at this packet.
+    pub(crate) fn is_entry(&self, meta: &PacketMeta) -> bool {
+        meta.key_frame || !self.has_key_frames(meta.payload_type)
+    }
+
+    pub(crate) fn key_frame_interval(&self) -> Duration {
+        match self.config.key_frame_request_delay_ms {
+            0 => DEFAULT_INTERVAL,
+            ms => Duration::from_millis(u64::from(ms)),
+        }
+    }
+
+    /// What is kept of a packet beside its bytes.
+    pub(crate) fn meta(
+        &self,
+        packet: &RtpPacket<'_>,
+        sequence: u64,
+        arrival: Timestamp,
+    ) -> PacketMeta {
+        let payload_type = packet.payload_type();
+        let key_frame = self.has_key_frames(payload_type)
+            && self
+                .codec(payload_type)
+                .is_some_and(|codec| payload::is_key_frame(codec.codec, packet.payload()));
+        PacketMeta {
+            sequence,
+            timestamp: packet.timestamp(),
+            arrival,
+            payload_type,
+            marker: packet.marker(),
+            key_frame,
+        }
+    }
+
+    fn has_key_frames(&self, payload_type: u8) -> bool {
+        self.config.kind == MediaKind::Video
+            && self
+                .codec(payload_type)
+                .is_some_and(|codec| codec.codec != Codec::Other)
+    }
+}

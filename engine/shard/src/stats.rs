@@ -1,0 +1,171 @@
+//! Figures of objects and of the shard.
+
+use uuid::Uuid;
+use weirgate_wire::{
+    Answer, ConsumerStats, IceState, ObjectKind, ProducerStats, Refusal, RefusalKind,
+    ShardCounters, Stats, StreamStats, TransportStats,
+};
+
+use crate::Timestamp;
+use crate::shard::{Object, Shard};
+
+impl Shard {
+    pub(crate) fn stats(
+        &mut self,
+        now: Timestamp,
+        kind: ObjectKind,
+        id: Uuid,
+    ) -> Result<Answer, Refusal> {
+        let stats = match (kind, self.objects.get(&id).copied()) {
+            (ObjectKind::Transport, Some(Object::Transport(index))) => {
+                self.transport_stats(now, index).map(Stats::Transport)
+            }
+            (ObjectKind::Producer, Some(Object::Producer(index))) => {
+                self.producer_stats(now, index)
+            }
+            (ObjectKind::Consumer, Some(Object::Consumer(index))) => {
+                self.consumer_stats(now, index)
+            }
+            _ => None,
+        };
+        stats.map(Answer::Stats).ok_or_else(|| Refusal {
+            kind: RefusalKind::NotFound,
+            message: format!("no object {id} on this shard"),
+        })
+    }
+
+    pub(crate) fn all_counters(&self) -> ShardCounters {
+        let gauge = |name: &str, value: usize| (name.to_owned(), value as u64);
+        ShardCounters {
+            counters: self.counters.entries(),
+            gauges: vec![
+                gauge("transports", self.transports.len()),
+                gauge("sources", self.sources.len()),
+                gauge("consumers", self.consumers.len()),
+                gauge("flows", self.flows.len()),
+                gauge("ice_user_names", self.ufrags.len()),
+                gauge(
+                    "received_ssrcs",
+                    self.transports.iter().map(|(_, t)| t.streams.len()).sum(),
+                ),
+            ],
+        }
+    }
+
+    fn transport_stats(&mut self, now: Timestamp, index: u32) -> Option<TransportStats> {
+        let locals = &self.config.media_locals;
+        let transport = self.transports.get_mut(index as usize)?;
+        let ice_state = transport
+            .ice()
+            .map_or(IceState::Completed, |ice| ice.state());
+        let tuple = transport.tuple(|socket| locals[socket.0 as usize % locals.len()]);
+        let rtcp_tuple = transport.rtcp_tuple();
+        let limit = u64::from(transport.max_incoming_bps);
+        let traffic = &mut transport.traffic;
+        Some(TransportStats {
+            shard: self.config.shard,
+            ice_state,
+            tuple,
+            rtcp_tuple,
+            bytes_received: traffic.received.bytes,
+            bytes_sent: traffic.sent.bytes,
+            rtp_bytes_received: traffic.rtp_received.bytes,
+            rtp_packets_received: traffic.rtp_received.packets,
+            rtp_bytes_sent: traffic.rtp_sent.bytes,
+            rtp_packets_sent: traffic.rtp_sent.packets,
+            rtx_bytes_received: traffic.rtx_bytes_received,
+            rtx_bytes_sent: traffic.rtx_bytes_sent,
+            recv_bitrate_bps: traffic.received.rate_bps(now),
+            send_bitrate_bps: traffic.sent.rate_bps(now),
+            available_outgoing_bitrate_bps: transport.remb_bps,
+            available_incoming_bitrate_bps: (limit > 0).then_some(limit),
+            auth_failures: traffic.auth_failures,
+            replays: traffic.replays,
+        })
+    }
+
+    fn producer_stats(&mut self, now: Timestamp, index: u32) -> Option<Stats> {
+        let source = self.sources.get_mut(index as usize)?;
+        let mut streams = Vec::with_capacity(source.encodings.len());
+        for (encoding, config) in source.encodings.iter_mut().zip(&source.config.encodings) {
+            let Some(inbound) = &mut encoding.inbound else {
+                streams.push(StreamStats {
+                    ssrc: config.ssrc.unwrap_or(0),
+                    rtx_ssrc: config.rtx_ssrc,
+                    rid: config.rid.clone(),
+                    ..StreamStats::default()
+                });
+                continue;
+            };
+            streams.push(StreamStats {
+                ssrc: inbound.ssrc,
+                rtx_ssrc: inbound.rtx_ssrc,
+                rid: config.rid.clone(),
+                payload_type: inbound.payload_type,
+                packet_count: inbound.meter.packets,
+                byte_count: inbound.meter.bytes,
+                bitrate_bps: inbound.meter.rate_bps(now),
+                packets_lost: inbound.packets_lost(),
+                fraction_lost: inbound.fraction_lost(),
+                packets_discarded: inbound.duplicates,
+                packets_retransmitted: inbound.retransmitted,
+                packets_repaired: inbound.repaired,
+                nack_count: inbound.nacks_sent,
+                nack_packet_count: inbound.nacked_packets,
+                pli_count: inbound.plis_sent,
+                fir_count: inbound.firs_sent,
+                key_frame_count: inbound.key_frames,
+                jitter_ms: inbound.jitter_ms(),
+                round_trip_time_ms: inbound
+                    .nack
+                    .as_ref()
+                    .map(|n| n.rtt().as_secs_f32() * 1000.0),
+                score: inbound.score,
+            });
+        }
+        Some(Stats::Producer(
+            source.config.kind,
+            ProducerStats { streams },
+        ))
+    }
+
+    fn consumer_stats(&mut self, now: Timestamp, index: u32) -> Option<Stats> {
+        let consumer = self.consumers.get_mut(index as usize)?;
+        let source = self.sources.get(consumer.source as usize)?;
+        let clock_rate = source
+            .config
+            .codecs
+            .first()
+            .map_or(90_000, |codec| codec.clock_rate);
+        let stream = StreamStats {
+            ssrc: consumer.config.ssrc,
+            rtx_ssrc: consumer.config.rtx_ssrc,
+            rid: None,
+            payload_type: consumer.payload_type,
+            packet_count: consumer.sent.packets,
+            byte_count: consumer.sent.bytes,
+            bitrate_bps: consumer.sent.rate_bps(now),
+            packets_lost: consumer.packets_lost,
+            fraction_lost: consumer.fraction_lost,
+            packets_discarded: consumer.discarded,
+            packets_retransmitted: consumer.resent,
+            packets_repaired: consumer.resent,
+            nack_count: consumer.nacks,
+            nack_packet_count: consumer.nacked_packets,
+            pli_count: consumer.plis,
+            fir_count: consumer.firs,
+            key_frame_count: consumer.key_frames,
+            jitter_ms: consumer.jitter as f32 * 1000.0 / clock_rate as f32,
+            round_trip_time_ms: consumer.rtt.map(|rtt| rtt.as_secs_f32() * 1000.0),
+            score: consumer.score,
+        };
+        Some(Stats::Consumer(
+            consumer.kind,
+            ConsumerStats {
+                stream,
+                current_layers: consumer.layers(),
+                producer_score: consumer.producer_score,
+            },
+        ))
+    }
+}

@@ -1,0 +1,308 @@
+//! A transport: one peer's paths, keys, streams and queue.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use uuid::Uuid;
+use weirgate_srtp::{OpenError, Opener, Sealer};
+use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, Tuple};
+
+use crate::arrivals::Arrivals;
+use crate::clock::SenderClock;
+use crate::config::Limits;
+use crate::ice::IceAgent;
+use crate::meter::Meter;
+use crate::{Path, SocketId, Timestamp};
+
+/// Something to be sent by a transport: made into a packet when it leaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Departure {
+    pub(crate) consumer: u32,
+    pub(crate) encoding: u8,
+    /// Asked for again by NACK.
+    pub(crate) resend: bool,
+    /// Extended sequence number in the source stream.
+    pub(crate) sequence: u64,
+}
+
+/// What a received SSRC is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamRef {
+    pub(crate) ssrc: u32,
+    /// Index of the producer's source.
+    pub(crate) source: u32,
+    pub(crate) encoding: u8,
+    pub(crate) rtx: bool,
+}
+
+/// What a sent SSRC is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SentSsrc {
+    pub(crate) ssrc: u32,
+    pub(crate) consumer: u32,
+}
+
+/// The remote end of a plain transport.
+#[derive(Debug)]
+pub(crate) struct PlainEnd {
+    pub(crate) rtp_socket: SocketId,
+    pub(crate) rtp_local: SocketAddr,
+    /// Without rtcp-mux.
+    pub(crate) rtcp: Option<(SocketId, SocketAddr)>,
+    pub(crate) rtp_remote: Option<SocketAddr>,
+    pub(crate) rtcp_remote: Option<SocketAddr>,
+    pub(crate) comedia: bool,
+    pub(crate) connected: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum TransportKind {
+    WebRtc(IceAgent),
+    Plain(PlainEnd),
+}
+
+/// Bytes and packets through a transport.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) received: Meter,
+    pub(crate) sent: Meter,
+    pub(crate) rtp_received: Meter,
+    pub(crate) rtp_sent: Meter,
+    pub(crate) rtx_bytes_received: u64,
+    pub(crate) rtx_bytes_sent: u64,
+    pub(crate) auth_failures: u64,
+    pub(crate) replays: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) id: Uuid,
+    pub(crate) kind: TransportKind,
+    /// Media is protected: nothing goes in or out before keys are set.
+    pub(crate) secure: bool,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) opener: Option<Opener>,
+    pub(crate) queue: VecDeque<Departure>,
+    /// Listed among the transports with something to send.
+    pub(crate) dirty: bool,
+    /// Ids of its producers' extensions: one set for the transport, as with BUNDLE.
+    pub(crate) extensions: ExtensionIds,
+    pub(crate) streams: Vec<StreamRef>,
+    pub(crate) producers: Vec<u32>,
+    pub(crate) consumers: Vec<u32>,
+    pub(crate) sent_ssrcs: Vec<SentSsrc>,
+    /// SSRCs ever sent under the present key: none may come back with new counters.
+    pub(crate) used_ssrcs: HashSet<u32>,
+    pub(crate) arrivals: Option<Arrivals>,
+    pub(crate) next_transport_sequence: u16,
+    pub(crate) clock: SenderClock,
+    /// SSRC our feedback is sent with.
+    pub(crate) feedback_ssrc: u32,
+    pub(crate) traffic: Traffic,
+    pub(crate) max_incoming_bps: u32,
+    pub(crate) max_outgoing_bps: u32,
+    pub(crate) min_outgoing_bps: u32,
+    /// What the peer's REMB says it can take.
+    pub(crate) remb_bps: Option<u64>,
+    pub(crate) dtls_sent: bool,
+    /// DTLS datagrams passed to control in the second that began then.
+    dtls_passed: (u8, Timestamp),
+    pub(crate) reports_at: Timestamp,
+    pub(crate) feedback_at: Timestamp,
+    /// When the timer wheel brings it up next.
+    pub(crate) scheduled: Timestamp,
+}
+
+/// DTLS datagrams of one transport passed to control per second.
+const DTLS_PER_SECOND: u8 = 40;
+/// SSRCs one transport can ever send under one key.
+pub(crate) const MAX_USED_SSRCS: usize = 65_536;
+
+impl Transport {
+    pub(crate) fn new(id: Uuid, kind: TransportKind, secure: bool, feedback_ssrc: u32) -> Self {
+        Self {
+            id,
+            kind,
+            secure,
+            sealer: None,
+            opener: None,
+            queue: VecDeque::new(),
+            dirty: false,
+            extensions: ExtensionIds::default(),
+            streams: Vec::new(),
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            sent_ssrcs: Vec::new(),
+            used_ssrcs: HashSet::new(),
+            arrivals: None,
+            next_transport_sequence: 1,
+            clock: SenderClock::default(),
+            feedback_ssrc,
+            traffic: Traffic::default(),
+            max_incoming_bps: 0,
+            max_outgoing_bps: 0,
+            min_outgoing_bps: 0,
+            remb_bps: None,
+            dtls_sent: false,
+            dtls_passed: (0, Timestamp::ZERO),
+            reports_at: Timestamp::NEVER,
+            feedback_at: Timestamp::NEVER,
+            scheduled: Timestamp::NEVER,
+        }
+    }
+
+    /// Where RTP goes now; `None` while there is nowhere, consent is gone, or keys are missing.
+    pub(crate) fn rtp_path(&self) -> Option<Path> {
+        if self.secure && self.sealer.is_none() {
+            return None;
+        }
+        match &self.kind {
+            TransportKind::WebRtc(ice) => match ice.state() {
+                IceState::Connected | IceState::Completed => ice.selected(),
+                IceState::New | IceState::Disconnected => None,
+            },
+            TransportKind::Plain(end) => Some(Path {
+                socket: end.rtp_socket,
+                local: None,
+                remote: end.rtp_remote?,
+            }),
+        }
+    }
+
+    /// Where RTCP goes now.
+    pub(crate) fn rtcp_path(&self) -> Option<Path> {
+        match &self.kind {
+            TransportKind::Plain(PlainEnd {
+                rtcp: Some((socket, _)),
+                rtcp_remote,
+                ..
+            }) => {
+                if self.secure && self.sealer.is_none() {
+                    return None;
+                }
+                Some(Path {
+                    socket: *socket,
+                    local: None,
+                    remote: (*rtcp_remote)?,
+                })
+            }
+            _ => self.rtp_path(),
+        }
+    }
+
+    pub(crate) fn stream(&self, ssrc: u32) -> Option<StreamRef> {
+        self.streams
+            .iter()
+            .find(|stream| stream.ssrc == ssrc)
+            .copied()
+    }
+
+    pub(crate) fn consumer_of(&self, ssrc: u32) -> Option<u32> {
+        self.sent_ssrcs
+            .iter()
+            .find(|sent| sent.ssrc == ssrc)
+            .map(|sent| sent.consumer)
+    }
+
+    /// Takes SRTP off in place; the plaintext's length.
+    pub(crate) fn open_rtp(&mut self, bytes: &mut [u8]) -> Result<usize, OpenFailure> {
+        match &mut self.opener {
+            Some(opener) => Ok(opener.open_rtp(bytes).map(|opened| opened.len)?),
+            None if self.secure => Err(OpenFailure::NoKeys),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    /// Takes SRTCP off in place; the plaintext's length.
+    pub(crate) fn open_rtcp(&mut self, bytes: &mut [u8]) -> Result<usize, OpenFailure> {
+        match &mut self.opener {
+            Some(opener) => Ok(opener.open_rtcp(bytes)?),
+            None if self.secure => Err(OpenFailure::NoKeys),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    /// Queues a packet; false where the queue is full.
+    pub(crate) fn enqueue(&mut self, departure: Departure, limits: &Limits) -> bool {
+        if self.queue.len() >= limits.departures_per_transport {
+            return false;
+        }
+        self.queue.push_back(departure);
+        true
+    }
+
+    /// False where the peer has sent more DTLS in this second than any handshake needs.
+    pub(crate) fn spend_dtls_budget(&mut self, now: Timestamp) -> bool {
+        let (passed, since) = &mut self.dtls_passed;
+        if now.since(*since) >= Duration::from_secs(1) {
+            (*passed, *since) = (0, now);
+        }
+        *passed = passed.saturating_add(1);
+        *passed <= DTLS_PER_SECOND
+    }
+
+    /// Transport-wide sequence numbers were negotiated for what its peer sends.
+    pub(crate) fn takes_transport_feedback(&self) -> bool {
+        self.extensions
+            .get(ExtensionKind::TransportWideCc)
+            .is_some()
+    }
+
+    /// The path media takes, as the API shows it.
+    pub(crate) fn tuple(&self, media_locals: impl Fn(SocketId) -> SocketAddr) -> Option<Tuple> {
+        match &self.kind {
+            TransportKind::WebRtc(ice) => {
+                let path = ice.selected()?;
+                let bound = media_locals(path.socket);
+                let local = SocketAddr::new(path.local.unwrap_or(bound.ip()), bound.port());
+                Some(Tuple {
+                    local,
+                    remote: path.remote,
+                })
+            }
+            TransportKind::Plain(end) => Some(Tuple {
+                local: end.rtp_local,
+                remote: end.rtp_remote?,
+            }),
+        }
+    }
+
+    /// The RTCP path of a plain transport without rtcp-mux, as the API shows it.
+    pub(crate) fn rtcp_tuple(&self) -> Option<Tuple> {
+        match &self.kind {
+            TransportKind::Plain(end) => Some(Tuple {
+                local: end.rtcp?.1,
+                remote: end.rtcp_remote?,
+            }),
+            TransportKind::WebRtc(_) => None,
+        }
+    }
+
+    pub(crate) fn ice(&self) -> Option<&IceAgent> {
+        match &self.kind {
+            TransportKind::WebRtc(ice) => Some(ice),
+            TransportKind::Plain(_) => None,
+        }
+    }
+
+    pub(crate) fn ice_mut(&mut self) -> Option<&mut IceAgent> {
+        match &mut self.kind {
+            TransportKind::WebRtc(ice) => Some(ice),
+            TransportKind::Plain(_) => None,
+        }
+    }
+}
+
+/// Why a packet could not be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenFailure {
+    NoKeys,
+    Srtp(OpenError),
+}
+
+impl From<OpenError> for OpenFailure {
+    fn from(error: OpenError) -> Self {
+        Self::Srtp(error)
+    }
+}
