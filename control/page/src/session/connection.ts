@@ -59,13 +59,14 @@ export class Connection extends Emitter<ConnectionEvents> {
     return !this.#handshakeBegan || this.#everConnected;
   }
 
-  get healthy(): boolean {
-    return this.transport.connectionState === "connected" || this.transport.connectionState === "new";
+  /** It worked, or should have, and does not. */
+  get ailing(): boolean {
+    return this.transport.connectionState === "disconnected" || this.transport.connectionState === "failed";
   }
 
   /** To be called once signaling works again; a repair that had to wait is done then. */
   checkAfterResume(): void {
-    if (!this.healthy) this.#repair();
+    if (this.ailing) this.#repair();
   }
 
   close(): void {
@@ -74,11 +75,12 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 
   #stateChanged(state: types.ConnectionState): void {
-    clearTimeout(this.#timer);
     if (state === "connected") {
+      clearTimeout(this.#timer);
       this.#everConnected = true;
       this.#restarts = 0;
     } else if (state === "disconnected") {
+      clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#repair(), DISCONNECTED_GRACE_MS);
     } else if (state === "failed") {
       this.#repair();
@@ -89,7 +91,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   #repair(): void {
     clearTimeout(this.#timer);
     // Without signaling there is nothing to restart with; checkAfterResume() comes back to it.
-    if (this.transport.closed || this.healthy || !this.#link.connected) return;
+    if (this.transport.closed || this.transport.connectionState === "connected" || !this.#link.connected) return;
     if (this.#restarts >= RESTARTS_MAX) return this.emit("broken", undefined);
     this.#restarts += 1;
     this.#timer = setTimeout(() => this.#repair(), REPAIR_INTERVAL_MS);

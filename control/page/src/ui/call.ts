@@ -116,7 +116,7 @@ export class CallScreen {
     const people = roster.peers.size + 1;
     this.#count.textContent = people === 1 ? "1 person" : `${people} people`;
     this.#alone.hidden = roster.peers.size > 0 || status !== "joined";
-    const shaky = connections.some((it) => !it.healthy && it.transport.connectionState !== "connecting");
+    const shaky = connections.some((it) => it.ailing);
     this.#state.textContent = { idle: "", connecting: "connecting…", joined: "", away: "reconnecting…", ended: "" }[status];
     this.#tellStatus(shaky);
   }
