@@ -1,1 +1,26 @@
-//! UDP back ends.
+//! The UDP back ends of one shard: datagrams from its sockets into batches, trains from a batch
+//! out to the network.
+//!
+//! [`probe`] decides which back end the machine can have, [`bind_media`] and [`bind_plain`] make
+//! sockets, and [`open`] makes the [`Backend`] on the shard's own thread. `uring` is multishot
+//! receive into provided buffers and `sendmsg` requests on an io_uring; `mmsg` is epoll, `recvmmsg`
+//! and `sendmmsg`. Both behave alike and pass the same suite (`tests/backends.rs`).
+
+mod address;
+mod backend;
+mod cmsg;
+mod counters;
+mod incoming;
+mod memory;
+mod mmsg;
+mod outgoing;
+mod probe;
+mod socket;
+mod uring;
+mod waker;
+
+pub use backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND, open};
+pub use counters::{IoCounters, SendErrors};
+pub use probe::{IoChoice, IoKind, Probe, probe};
+pub use socket::{bind_media, bind_plain};
+pub use waker::Waker;

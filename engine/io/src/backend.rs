@@ -1,0 +1,116 @@
+//! What every back end does for its shard.
+
+use std::io;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use weirgate_shard::{Datagram, SocketId, TxBatch};
+
+use crate::counters::IoCounters;
+use crate::mmsg::Mmsg;
+use crate::probe::IoKind;
+use crate::socket::segmentation_offload_known;
+use crate::uring::Uring;
+use crate::waker::Waker;
+
+/// Datagrams after which [`Backend::receive`] returns although more may wait, so that sending and
+/// timers get their turn. Messages that were taken from the kernel together are not divided, so a
+/// call can give more.
+pub const RECEIVE_BOUND: usize = 256;
+
+/// How a back end is built.
+#[derive(Debug, Clone)]
+pub struct IoOptions {
+    /// Receive buffers, each for one message of up to 64 KiB; `None` for what suits the back end
+    /// (256 for `uring`, 32 for `mmsg`). Memory is only taken as messages fill it. `uring` rounds up
+    /// to a power of two.
+    pub buffers: Option<u16>,
+    /// Let the kernel join datagrams of one flow (UDP_GRO) where it can.
+    pub gro: bool,
+    /// Send trains by one UDP_SEGMENT call each where the kernel can; else datagram by datagram.
+    pub gso: bool,
+    /// Sockets the back end holds at most.
+    pub max_sockets: u32,
+}
+
+impl Default for IoOptions {
+    fn default() -> Self {
+        Self {
+            buffers: None,
+            gro: true,
+            gso: true,
+            max_sockets: 4096 + 64,
+        }
+    }
+}
+
+/// A train of which not all datagrams went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedTrain {
+    /// Index in [`TxBatch::trains`].
+    pub index: usize,
+    /// Why the last lost datagram did not go: an errno.
+    pub error: i32,
+    /// Datagrams lost.
+    pub segments_lost: u16,
+}
+
+/// The sockets of one shard. Lives on the shard's thread.
+pub trait Backend {
+    /// Which one it is.
+    fn kind(&self) -> IoKind;
+
+    /// What ends a sleeping [`Self::receive`] from other threads.
+    fn waker(&self) -> Waker;
+
+    /// Takes a socket over; it receives from now on.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for an id in use, `OutOfMemory` over [`IoOptions::max_sockets`], and what
+    /// the kernel says.
+    fn add_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()>;
+
+    /// Closes a socket; datagrams of it that were not given yet are lost. Unknown ids are ignored.
+    fn remove_socket(&mut self, id: SocketId);
+
+    /// Waits until datagrams came, the waker was used, or `timeout` passed (`None`: no limit; zero:
+    /// does not sleep), and gives datagrams in batches to `handle` until nothing is left or
+    /// [`RECEIVE_BOUND`] is reached. Returns how many datagrams it gave. May return early with 0.
+    ///
+    /// # Errors
+    /// Only where the back end as a whole is of no more use.
+    fn receive(
+        &mut self,
+        timeout: Option<Duration>,
+        handle: &mut dyn FnMut(&mut [Datagram<'_>]),
+    ) -> io::Result<usize>;
+
+    /// Sends all trains, in order per destination, and never blocks: what the kernel does not take
+    /// is lost, and its train appended to `failed`. Where a destination's segmentation offload
+    /// fails, that train is sent again datagram by datagram, and so are the destination's trains of
+    /// the next minutes; with `uring`, datagrams to it that stood behind that one train in the same
+    /// submission can come before it.
+    fn send(&mut self, batch: &TxBatch, failed: &mut Vec<FailedTrain>);
+
+    /// What it did so far.
+    fn counters(&self) -> IoCounters;
+
+    /// Datagrams a socket's full receive buffer dropped so far, as far as the kernel told (with
+    /// the datagrams that came after); `None` for an unknown socket.
+    fn socket_drops(&self, id: SocketId) -> Option<u64>;
+}
+
+/// Makes a back end. Must be called on the thread that will use it: an io_uring has one issuer.
+///
+/// # Errors
+/// What the kernel says; see [`probe`](crate::probe()) for finding out before.
+pub fn open(kind: IoKind, options: &IoOptions) -> io::Result<Box<dyn Backend>> {
+    let options = IoOptions {
+        gso: options.gso && segmentation_offload_known(),
+        ..options.clone()
+    };
+    Ok(match kind {
+        IoKind::Uring => Box::new(Uring::new(&options)?),
+        IoKind::Mmsg => Box::new(Mmsg::new(&options)?),
+    })
+}

@@ -1,0 +1,117 @@
+//! From received messages to batches of datagrams.
+
+use arrayvec::ArrayVec;
+use weirgate_shard::{Datagram, Path};
+
+use crate::counters::IoCounters;
+
+/// Datagrams given to the shard at once.
+const BATCH: usize = 64;
+
+/// Collects datagrams and gives them on in batches. What is left must be given by
+/// [`Self::flush`].
+pub(crate) struct Delivery<'b, 'h> {
+    batch: ArrayVec<Datagram<'b>, BATCH>,
+    handle: &'h mut dyn FnMut(&mut [Datagram<'_>]),
+    datagrams: usize,
+}
+
+impl<'b, 'h> Delivery<'b, 'h> {
+    pub(crate) fn new(handle: &'h mut dyn FnMut(&mut [Datagram<'_>])) -> Self {
+        Self {
+            batch: ArrayVec::new(),
+            handle,
+            datagrams: 0,
+        }
+    }
+
+    /// Datagrams given or held so far.
+    pub(crate) fn datagrams(&self) -> usize {
+        self.datagrams
+    }
+
+    /// Takes a message: one datagram, or several of `segment_len` bytes of which the last may be
+    /// shorter.
+    pub(crate) fn message(
+        &mut self,
+        path: Path,
+        mut bytes: &'b mut [u8],
+        segment_len: Option<usize>,
+        counters: &mut IoCounters,
+    ) {
+        counters.bytes_in += bytes.len() as u64;
+        let before = self.datagrams;
+        if let Some(segment_len) = segment_len {
+            while bytes.len() > segment_len {
+                let (first, rest) = bytes.split_at_mut(segment_len);
+                self.datagram(path, first);
+                bytes = rest;
+            }
+        }
+        self.datagram(path, bytes);
+        let datagrams = self.datagrams - before;
+        counters.datagrams_in += datagrams as u64;
+        counters.trains_in += u64::from(datagrams > 1);
+    }
+
+    /// Gives what is held.
+    pub(crate) fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            (self.handle)(&mut self.batch);
+            self.batch.clear();
+        }
+    }
+
+    fn datagram(&mut self, path: Path, bytes: &'b mut [u8]) {
+        if self.batch.is_full() {
+            self.flush();
+        }
+        self.batch.push(Datagram { path, bytes });
+        self.datagrams += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use weirgate_shard::SocketId;
+
+    const PATH: Path = Path {
+        socket: SocketId(3),
+        local: None,
+        remote: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9),
+    };
+
+    fn lengths(len: usize, segment_len: Option<usize>) -> (Vec<usize>, IoCounters) {
+        let mut bytes = vec![0; len];
+        let mut counters = IoCounters::default();
+        let mut lengths = Vec::new();
+        let mut handle = |batch: &mut [Datagram<'_>]| {
+            lengths.extend(batch.iter().map(|datagram| datagram.bytes.len()));
+        };
+        let mut delivery = Delivery::new(&mut handle);
+        delivery.message(PATH, &mut bytes, segment_len, &mut counters);
+        delivery.flush();
+        (lengths, counters)
+    }
+
+    #[test]
+    fn a_message_is_split_by_its_segment_length() {
+        assert_eq!(lengths(2500, Some(1200)).0, [1200, 1200, 100]);
+        assert_eq!(lengths(2400, Some(1200)).0, [1200, 1200]);
+        assert_eq!(lengths(1200, Some(1200)).0, [1200]);
+        assert_eq!(lengths(700, None).0, [700]);
+        assert_eq!(lengths(0, None).0, [0]);
+    }
+
+    #[test]
+    fn more_than_a_batch_is_given_in_several() {
+        let (lengths, counters) = lengths(1000, Some(3));
+        assert_eq!(lengths.len(), 334);
+        assert_eq!(counters.datagrams_in, 334);
+        assert_eq!(counters.bytes_in, 1000);
+        assert_eq!(counters.trains_in, 1);
+    }
+}

@@ -1,0 +1,9 @@
+//! Sockets: how they are bound, their options, and the table a back end keeps them in.
+
+mod bind;
+mod options;
+mod table;
+
+pub use bind::{bind_media, bind_plain};
+pub(crate) use options::{join_datagrams, joining_known, segmentation_offload_known, try_set};
+pub(crate) use table::{SocketTable, Token};

@@ -1,0 +1,64 @@
+//! `sendmsg` requests.
+
+use io_uring::{opcode, types};
+use weirgate_shard::SocketId;
+
+use super::completions::Operation;
+use super::ring::Ring;
+use crate::counters::IoCounters;
+use crate::outgoing::{Messages, Wire};
+use crate::socket::SocketTable;
+
+/// No outcome yet.
+const PENDING: i32 = -1;
+
+/// Sends by the registered files of a ring.
+pub(super) struct UringWire<'a> {
+    pub(super) ring: &'a mut Ring,
+    pub(super) sockets: &'a mut SocketTable,
+}
+
+impl Wire for UringWire<'_> {
+    fn slot(&mut self, id: SocketId) -> Option<u32> {
+        self.sockets.slot(id)
+    }
+
+    /// Hands in all messages by one call. They are carried out within it, in order: a request that
+    /// may not wait (MSG_DONTWAIT) fails where it would have to, instead of being put off.
+    fn transmit(
+        &mut self,
+        messages: &Messages,
+        from: usize,
+        results: &mut Vec<i32>,
+        counters: &mut IoCounters,
+    ) {
+        let list = &messages.list()[from..];
+        results.resize(list.len(), PENDING);
+        let mut pending = 0;
+        for (index, message) in list.iter().enumerate() {
+            let header = messages.header(from + index).cast::<libc::msghdr>();
+            let entry = opcode::SendMsg::new(types::Fixed(message.slot), header)
+                .flags((libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32)
+                .build();
+            let operation = Operation::Send(index as u32);
+            if self.ring.push(entry, operation, counters).is_err() {
+                break;
+            }
+            pending += 1;
+        }
+        let mut submitted = self.ring.submit(counters);
+        while pending > 0 && submitted.is_ok() {
+            self.ring.take_sends(|index, errno| {
+                results[index as usize] = errno;
+                pending -= 1;
+            });
+            if pending > 0 {
+                submitted = self.ring.run_deferred(counters);
+            }
+        }
+        // Only a ring that was given up leaves some without an outcome; it never sends them.
+        for result in results.iter_mut().filter(|result| **result == PENDING) {
+            *result = libc::EIO;
+        }
+    }
+}
