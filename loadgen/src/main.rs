@@ -1,2 +1,78 @@
-//! x
-fn main() {}
+//! `weirgate-loadgen`: plays a scenario against a server and says what came of it.
+
+mod args;
+mod progress;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use weirgate_loadgen::api::Api;
+use weirgate_loadgen::report::{Progress, Silent};
+use weirgate_loadgen::scenario::Interrupt;
+
+use args::{Args, Scenario};
+use progress::Bar;
+
+/// A bound was broken, or the server did wrong.
+const EXIT_FAILED: u8 = 1;
+/// Nothing could be measured.
+const EXIT_NOT_RUN: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILED),
+        Err(error) => {
+            eprintln!("weirgate-loadgen: {error:#}");
+            ExitCode::from(EXIT_NOT_RUN)
+        }
+    }
+}
+
+async fn run(args: &Args) -> Result<bool> {
+    let api = Api::new(&args.server, args.token.clone())?;
+    let interrupt = interrupt_on_ctrl_c();
+    let bar;
+    let progress: &dyn Progress = if args.quiet {
+        &Silent
+    } else {
+        bar = Bar::new();
+        &bar
+    };
+    let report = match &args.scenario {
+        Scenario::Livestream(livestream) => {
+            livestream
+                .scenario()?
+                .run(&api, &interrupt, progress)
+                .await?
+        }
+    };
+    println!("{report}");
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text).with_context(|| format!("can not write {}", path.display()))?;
+    }
+    let failures = report.failures(&args.bounds());
+    for failure in &failures {
+        eprintln!("FAILED: {failure}");
+    }
+    Ok(failures.is_empty())
+}
+
+/// The first Ctrl-C ends the run with its figures, the second ends the program.
+fn interrupt_on_ctrl_c() -> Interrupt {
+    let interrupt = Interrupt::default();
+    let asked = interrupt.clone();
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if asked.is_set() {
+                std::process::exit(130);
+            }
+            asked.set();
+        }
+    });
+    interrupt
+}

@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use weirgate_loadgen::report::Bounds;
+use weirgate_loadgen::scenario::{Livestream, Transport};
+use weirgate_loadgen::sender::{AudioShape, Burst, Shape, VideoShape};
+use weirgate_loadgen::srtp_leg::SrtpSuite;
+
+/// Plays a scenario against a server with real clients and says what was lost, late or wrong.
+///
+/// Exit code 0: all bounds kept; 1: a bound broken, or the server failed; 2: nothing measured.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    /// HTTP address of the server.
+    #[arg(long, global = true, default_value = "http://127.0.0.1:8080")]
+    pub(crate) server: String,
+    /// API token of the server.
+    #[arg(
+        long,
+        global = true,
+        env = "WEIRGATE_API_TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: Option<String>,
+    /// Writes the figures to this file too.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Fails where more than this part is lost, such as 0 or 0.1%.
+    #[arg(long, global = true, value_parser = parse_part)]
+    pub(crate) max_loss: Option<f64>,
+    /// Fails where the 99th percentile of the latency is over this, such as 20ms.
+    #[arg(long, global = true, value_parser = parse_duration)]
+    pub(crate) max_p99: Option<Duration>,
+    /// No progress bar.
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) scenario: Scenario,
+}
+
+impl Args {
+    /// What the run must keep to.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            max_loss: self.max_loss,
+            max_p99_ms: self.max_p99.map(|bound| bound.as_secs_f64() * 1000.0),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scenario {
+    /// One sends, many receive.
+    Livestream(LivestreamArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LivestreamArgs {
+    /// How many receive.
+    #[arg(long, default_value_t = 10)]
+    receivers: usize,
+    /// How everyone is connected.
+    #[arg(long, value_enum, default_value_t = TransportKind::Webrtc)]
+    transport: TransportKind,
+    /// SRTP suite: required by name, `none` (plain only), or what the server takes.
+    #[arg(long, value_name = "SUITE")]
+    srtp: Option<String>,
+    /// Sends video of this bitrate, such as 1.5M.
+    #[arg(long, value_name = "BITRATE", value_parser = parse_bitrate)]
+    video: Option<u64>,
+    /// Frames per second.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
+    fps: u32,
+    /// How the packets of a video frame are spread.
+    #[arg(long, value_enum, default_value_t = Burst::Paced)]
+    burst: Burst,
+    /// Sends audio, 50 packets per second.
+    #[arg(long)]
+    audio: bool,
+    /// How long is measured after everyone has joined, such as 10s or 5m.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Receivers ask for what is missing (NACK).
+    #[arg(long)]
+    nack: bool,
+    /// Address the server is to use for plain transports.
+    #[arg(long, default_value = "127.0.0.1")]
+    plain_ip: IpAddr,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TransportKind {
+    /// RTP or SRTP with keys from the API.
+    Plain,
+    /// ICE, DTLS, SRTP.
+    Webrtc,
+}
+
+impl LivestreamArgs {
+    /// The scenario that was asked for.
+    pub(crate) fn scenario(&self) -> Result<Livestream> {
+        let suite = match self.srtp.as_deref() {
+            None => None,
+            Some(name) if name.eq_ignore_ascii_case("none") => None,
+            Some(name) => Some(name.parse::<SrtpSuite>()?),
+        };
+        let transport = match self.transport {
+            TransportKind::Plain => Transport::Plain(suite),
+            TransportKind::Webrtc if self.srtp.is_some() && suite.is_none() => {
+                bail!("--srtp none: WebRTC is always encrypted")
+            }
+            TransportKind::Webrtc => Transport::WebRtc(suite),
+        };
+        let mut shapes = Vec::new();
+        if let Some(bitrate) = self.video {
+            let shape = VideoShape::of_bitrate(bitrate);
+            let key_frame_interval = self.fps * 10;
+            shapes.push(Shape::Video(VideoShape {
+                frame_rate: self.fps,
+                key_frame_interval,
+                burst: self.burst,
+                ..shape
+            }));
+        }
+        if self.audio {
+            shapes.push(Shape::Audio(AudioShape::default()));
+        }
+        if shapes.is_empty() {
+            bail!("nothing to send: give --video BITRATE, --audio, or both");
+        }
+        let mut livestream = Livestream::new(self.receivers, transport, shapes);
+        livestream.duration = self.duration;
+        livestream.nack = self.nack;
+        livestream.ip = self.plain_ip;
+        Ok(livestream)
+    }
+}
+
+fn parse_bitrate(text: &str) -> Result<u64> {
+    let (digits, factor) = match text.to_ascii_lowercase() {
+        lower if lower.ends_with('k') => (lower[..lower.len() - 1].to_owned(), 1e3),
+        lower if lower.ends_with('m') => (lower[..lower.len() - 1].to_owned(), 1e6),
+        lower => (lower, 1.0),
+    };
+    let bits = digits.parse::<f64>()? * factor;
+    if !(10e3..=1e9).contains(&bits) {
+        bail!("must be from 10k to 1000M");
+    }
+    Ok(bits as u64)
+}
+
+fn parse_part(text: &str) -> Result<f64> {
+    let part = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>()? / 100.0,
+        None => text.parse()?,
+    };
+    if !(0.0..=1.0).contains(&part) {
+        bail!("must be from 0 to 1, or a percentage");
+    }
+    Ok(part)
+}
+
+fn parse_duration(text: &str) -> Result<Duration> {
+    let split = text
+        .find(|character: char| character.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => bail!("unknown unit `{unit}`: ms, s, m or h"),
+    };
+    let value: f64 = digits.trim().parse()?;
+    if !(0.0..=1e6).contains(&value) {
+        bail!("must be from 0 to 1000000");
+    }
+    Ok(Duration::from_secs_f64(value * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_understood() {
+        assert_eq!(parse_bitrate("1.5M").unwrap(), 1_500_000);
+        assert_eq!(parse_bitrate("300k").unwrap(), 300_000);
+        assert!(parse_bitrate("5").is_err());
+        assert_eq!(parse_part("0.1%").unwrap(), 0.001);
+        assert_eq!(parse_duration("250ms").unwrap(), Duration::from_millis(250));
+        assert!(parse_duration("5d").is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let scenario = |line: &str| {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            let Scenario::Livestream(livestream) = args.scenario;
+            livestream.scenario()
+        };
+        assert!(scenario("x livestream --audio").is_ok());
+        assert!(scenario("x livestream").is_err());
+        assert!(scenario("x livestream --audio --srtp none").is_err());
+        assert!(scenario("x livestream --audio --transport plain --srtp none").is_ok());
+    }
+}

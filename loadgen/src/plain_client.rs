@@ -1,0 +1,106 @@
+//! A client on a plain transport: RTP or SRTP with keys given through the API.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::api::{Api, PlainOptions, SrtpParameters};
+use crate::leg::{Leg, Media, Protection, Route, bind};
+use crate::srtp_leg::{SrtpKey, SrtpSuite};
+
+/// How a plain transport is made.
+#[derive(Debug, Clone, Copy)]
+pub struct PlainSetup {
+    /// Address the server listens on, and we with it.
+    pub ip: IpAddr,
+    /// SRTP, or none.
+    pub suite: Option<SrtpSuite>,
+    /// RTCP on the same port.
+    pub rtcp_mux: bool,
+    /// The server learns our address from our packets.
+    pub comedia: bool,
+}
+
+impl PlainSetup {
+    /// Over one port, with the addresses told.
+    pub fn new(ip: IpAddr, suite: Option<SrtpSuite>) -> Self {
+        Self {
+            ip,
+            suite,
+            rtcp_mux: true,
+            comedia: false,
+        }
+    }
+}
+
+/// A plain transport and our end of it.
+pub struct PlainClient {
+    /// Id of the transport.
+    pub id: String,
+    /// Our end.
+    pub leg: Leg,
+}
+
+impl PlainClient {
+    /// Makes the transport on a router and connects both ends.
+    pub async fn connect<M: Media>(
+        api: &Api,
+        router: &str,
+        setup: PlainSetup,
+        media: Arc<Mutex<M>>,
+    ) -> Result<Self> {
+        let options = PlainOptions {
+            listen_ip: setup.ip,
+            rtcp_mux: setup.rtcp_mux,
+            comedia: setup.comedia,
+            enable_srtp: setup.suite.is_some(),
+            srtp_crypto_suite: setup.suite,
+        };
+        let transport = api.create_plain_transport(router, &options).await?;
+        let rtp = transport.tuple.local(setup.ip)?;
+        let route = match &transport.rtcp_tuple {
+            Some(tuple) if !setup.rtcp_mux => Route {
+                rtp,
+                rtcp: tuple.local(setup.ip)?,
+            },
+            _ => Route::muxed(rtp),
+        };
+        let socket = bind(SocketAddr::new(setup.ip, 0))?;
+        let rtcp_socket = (!setup.rtcp_mux)
+            .then(|| bind(SocketAddr::new(setup.ip, 0)))
+            .transpose()?;
+
+        let mut body = json!({});
+        if !setup.comedia {
+            body["ip"] = json!(setup.ip);
+            body["port"] = json!(socket.local_addr()?.port());
+            if let Some(rtcp_socket) = &rtcp_socket {
+                body["rtcpPort"] = json!(rtcp_socket.local_addr()?.port());
+            }
+        }
+        let protection = match setup.suite {
+            None => Protection::None,
+            Some(suite) => {
+                let theirs = transport
+                    .srtp_parameters
+                    .context("no srtpParameters in the answer")?;
+                let send = SrtpKey::random(suite)?;
+                body["srtpParameters"] = serde_json::to_value(SrtpParameters::from(&send))?;
+                Protection::Srtp {
+                    send,
+                    receive: theirs.key()?,
+                }
+            }
+        };
+        let leg = Leg::start(socket, rtcp_socket, route, &protection, None, media)?;
+        if !setup.comedia || setup.suite.is_some() {
+            api.connect_plain(&transport.id, &body).await?;
+        }
+        Ok(Self {
+            id: transport.id,
+            leg,
+        })
+    }
+}

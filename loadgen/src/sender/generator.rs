@@ -1,0 +1,197 @@
+//! The thread that sends: a heap of planned packets, slept through by the clock and by nothing
+//! else.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hdrhistogram::Histogram;
+
+use super::schedule::{Planned, Schedule};
+use super::stream::Stream;
+use crate::clock::{NS_PER_S, now_ns};
+use crate::leg::lock;
+
+/// Sends every stream it is given until it is stopped or dropped.
+pub struct Generator {
+    commands: Option<mpsc::Sender<Command>>,
+    lateness: Arc<Mutex<Histogram<u64>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How well the generator kept to its schedule.
+#[derive(Debug, Clone)]
+pub struct GeneratorReport {
+    /// Actual minus intended send time, in ns.
+    pub lateness_ns: Histogram<u64>,
+}
+
+enum Command {
+    Add(Arc<Stream>),
+    Remove(u32),
+}
+
+impl Generator {
+    /// Starts the thread.
+    pub fn start() -> Result<Self> {
+        let (commands, queue) = mpsc::channel();
+        let lateness = Arc::new(Mutex::new(Histogram::new(2)?));
+        let worker = Worker {
+            queue,
+            lateness: Arc::clone(&lateness),
+            flows: Vec::new(),
+            due: BinaryHeap::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("generator".to_owned())
+            .spawn(|| worker.run())
+            .context("no thread for the generator")?;
+        Ok(Self {
+            commands: Some(commands),
+            lateness,
+            thread: Some(thread),
+        })
+    }
+
+    /// Begins to send a stream.
+    pub fn add(&self, stream: Arc<Stream>) {
+        self.command(Command::Add(stream));
+    }
+
+    /// Ends a stream by its marker number.
+    pub fn remove(&self, stream: u32) {
+        self.command(Command::Remove(stream));
+    }
+
+    /// Ends every stream, and says how well the schedule was kept.
+    pub fn stop(mut self) -> Result<GeneratorReport> {
+        self.end();
+        Ok(GeneratorReport {
+            lateness_ns: lock(&self.lateness).clone(),
+        })
+    }
+
+    fn command(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // The thread ends only when this sender is dropped.
+            let _ = commands.send(command);
+        }
+    }
+
+    fn end(&mut self) {
+        self.commands.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Worker {
+    queue: mpsc::Receiver<Command>,
+    lateness: Arc<Mutex<Histogram<u64>>>,
+    flows: Vec<Option<Flow>>,
+    /// `(when, index in flows)`.
+    due: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+struct Flow {
+    stream: Arc<Stream>,
+    schedule: Schedule,
+    start_ns: u64,
+    planned: VecDeque<Planned>,
+}
+
+impl Flow {
+    fn next_ns(&self) -> u64 {
+        let frame = self.schedule.next_capture_ns();
+        self.start_ns
+            + self
+                .planned
+                .front()
+                .map_or(frame, |packet| packet.at_ns.min(frame))
+    }
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            let wait_ns = match self.due.peek() {
+                Some(Reverse((at_ns, _))) => at_ns.saturating_sub(now_ns()),
+                None => NS_PER_S,
+            };
+            match self.next_command(wait_ns) {
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => self.send_due(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn next_command(&self, wait_ns: u64) -> Result<Command, RecvTimeoutError> {
+        if wait_ns > 0 {
+            return self.queue.recv_timeout(Duration::from_nanos(wait_ns));
+        }
+        self.queue.try_recv().map_err(|error| match error {
+            mpsc::TryRecvError::Empty => RecvTimeoutError::Timeout,
+            mpsc::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+        })
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Add(stream) => {
+                let start_ns = now_ns();
+                self.due.push(Reverse((start_ns, self.flows.len())));
+                let schedule = Schedule::new(stream.config().shape);
+                self.flows.push(Some(Flow {
+                    stream,
+                    schedule,
+                    start_ns,
+                    planned: VecDeque::new(),
+                }));
+            }
+            Command::Remove(number) => {
+                for flow in &mut self.flows {
+                    flow.take_if(|flow| flow.stream.config().stream == number);
+                }
+            }
+        }
+    }
+
+    fn send_due(&mut self) {
+        let Some(Reverse((_, index))) = self.due.pop() else {
+            return;
+        };
+        let Some(flow) = &mut self.flows[index] else {
+            return;
+        };
+        let now = now_ns();
+        let mut frame = Vec::new();
+        while flow.start_ns + flow.schedule.next_capture_ns() <= now {
+            flow.schedule
+                .plan_frame(flow.stream.take_key_frame_wanted(), &mut frame);
+        }
+        flow.planned.extend(frame);
+        let mut lateness = lock(&self.lateness);
+        while let Some(packet) = flow.planned.front() {
+            let intended_ns = flow.start_ns + packet.at_ns;
+            if intended_ns > now {
+                break;
+            }
+            flow.stream.send(packet, flow.start_ns);
+            lateness.saturating_record(now_ns().saturating_sub(intended_ns));
+            flow.planned.pop_front();
+        }
+        self.due.push(Reverse((flow.next_ns(), index)));
+    }
+}
