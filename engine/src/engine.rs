@@ -1,0 +1,144 @@
+//! The parts of the engine put together, and taken apart in order.
+
+use std::net::UdpSocket;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use weirgate_io::Probe;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control_socket;
+use crate::hub::{EngineFacts, Hub, HubInputs};
+use crate::lock::{EngineSocket, MediaPortLocks};
+use crate::process;
+use crate::shard_thread::{self, CrewPlan};
+
+/// Sockets a shard may hold beside one for every port of plain transports: media sockets, and
+/// plain transports with ports given by control.
+const SPARE_SOCKETS: u32 = 1_024;
+
+/// Why the engine ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// By a signal, or by control.
+    Asked,
+    /// Something is broken; one line for the operator.
+    Failed(String),
+}
+
+/// Runs the engine until it is to end. The error is one line for the operator.
+pub(crate) fn run(config: &Config) -> Result<(), String> {
+    let clock = Clock::start();
+    let socket = EngineSocket::claim(&config.socket)?;
+    let _ports = MediaPortLocks::claim(&config.media_listen)?;
+    let probe = weirgate_io::probe(config.io)?;
+    let media = bind_media(config)?;
+    let (end, ended) = ending()?;
+    let (first, last) = config.plain_ports;
+    let crew = shard_thread::start(CrewPlan {
+        cores: config.cores.clone(),
+        io: probe.kind,
+        max_sockets: u32::from(last - first) + 1 + SPARE_SOCKETS,
+        media,
+        clock,
+        end,
+    })?;
+    let (to_hub, control) = bounded(control_socket::MAX_QUEUED_MESSAGES);
+    let facts = facts(config, &probe, &crew.media_listen, clock)?;
+    announce(config, &facts);
+    let hub = Hub::new(facts, crew.handles.clone(), crew.net.clone());
+    let listening = socket
+        .listener()
+        .and_then(|listener| control_socket::listen(listener, to_hub));
+    listening.map_err(|error| format!("can not listen for control: {error}"))?;
+
+    let (ending, outgoing) = hub.run(&HubInputs {
+        control,
+        shards: crew.events.clone(),
+        end: ended,
+    });
+    if let Some(outgoing) = outgoing {
+        outgoing.finish();
+    }
+    match ending {
+        Ending::Asked => {
+            crew.stop();
+            tracing::info!("the engine ends");
+            Ok(())
+        }
+        // The other shards may be as broken; the end of the process closes all sockets.
+        Ending::Failed(why) => Err(why),
+    }
+}
+
+/// A channel whose other end says that the process is to end, fed by signals as well.
+fn ending() -> Result<(Sender<Ending>, Receiver<Ending>), String> {
+    // One is enough; more senders than room find the end asked for already.
+    let (end, ended) = bounded(1);
+    let asked = end.clone();
+    process::on_termination(move || {
+        let _ = asked.try_send(Ending::Asked);
+    })
+    .map_err(|error| format!("can not listen for signals: {error}"))?;
+    Ok((end, ended))
+}
+
+/// Binds every media address for every shard. Of the default addresses those a host does not
+/// have, such as IPv6 where that is off, are left out.
+fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, String> {
+    let mut media = Vec::new();
+    let mut failed = Vec::new();
+    for &address in &config.media_listen {
+        match weirgate_io::bind_media(address, config.cores.len()) {
+            Ok(sockets) => media.push(sockets),
+            Err(error) if config.media_listen_given || is_taken(&error) => {
+                return Err(format!("{error} by --media-listen"));
+            }
+            Err(error) => failed.push(error.to_string()),
+        }
+    }
+    if media.is_empty() {
+        return Err(failed.join("; "));
+    }
+    for error in failed {
+        tracing::warn!(%error, "a default media address is left out");
+    }
+    Ok(media)
+}
+
+fn is_taken(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::AddrInUse
+}
+
+fn facts(
+    config: &Config,
+    probe: &Probe,
+    media_listen: &[std::net::SocketAddr],
+    clock: Clock,
+) -> Result<EngineFacts, String> {
+    let mut epoch = [0; 8];
+    getrandom::fill(&mut epoch).map_err(|error| format!("no random bytes: {error}"))?;
+    Ok(EngineFacts {
+        epoch: u64::from_ne_bytes(epoch),
+        io: probe.kind.name().to_owned(),
+        io_reason: probe.reason.clone(),
+        kernel: probe.kernel.clone(),
+        media_listen: media_listen.to_vec(),
+        plain_ports: config.plain_ports,
+        clock,
+    })
+}
+
+fn announce(config: &Config, facts: &EngineFacts) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        socket = %config.socket.display(),
+        media_listen = ?facts.media_listen,
+        plain_ports = ?facts.plain_ports,
+        cores = ?config.cores,
+        io = facts.io,
+        io_reason = facts.io_reason,
+        kernel = ?facts.kernel,
+        "the engine runs"
+    );
+}

@@ -1,0 +1,226 @@
+//! What one engine claims for itself: the socket for control, and the media ports.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+use std::path::{Path, PathBuf};
+
+/// The socket control connects to, with its lock. The socket is removed on drop; the lock file
+/// stays, because removing it would let two engines lock two files of one name.
+#[derive(Debug)]
+pub(crate) struct EngineSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl EngineSocket {
+    /// Locks `path` and listens there. The error is one line that says what to do.
+    pub(crate) fn claim(path: &Path) -> Result<Self, String> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        prepare_folder(folder)?;
+        let lock = lock(path)?;
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path)
+            .map_err(|error| format!("can not listen on {}: {error}", path.display()))?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))
+            .map_err(|error| format!("can not protect {}: {error}", path.display()))?;
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// A handle to accept from.
+    pub(crate) fn listener(&self) -> io::Result<UnixListener> {
+        self.listener.try_clone()
+    }
+}
+
+impl Drop for EngineSocket {
+    fn drop(&mut self) {
+        // If it is gone already, all is as it should be.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Makes the folder (0700) where it is missing, and refuses one that others could put a socket
+/// of their own into.
+fn prepare_folder(folder: &Path) -> Result<(), String> {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let shown = folder.display();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| {
+            format!("can not make the socket folder {shown}: {error}; choose another by --socket")
+        })?;
+    let facts = folder
+        .metadata()
+        .map_err(|error| format!("can not look at the socket folder {shown}: {error}"))?;
+    let ours = rustix::process::geteuid().as_raw();
+    let open = facts.mode() & WRITABLE_BY_OTHERS != 0 && facts.mode() & STICKY == 0;
+    if open || (facts.uid() != ours && facts.uid() != 0) {
+        return Err(format!(
+            "the socket folder {shown} is not ours alone (owner {}, mode {:o}); \
+             choose another by --socket, or make it 0700",
+            facts.uid(),
+            facts.mode() & 0o7777
+        ));
+    }
+    Ok(())
+}
+
+fn lock(socket: &Path) -> Result<File, String> {
+    let mut name = socket.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let shown = path.display();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| {
+            format!("can not open the lock {shown}: {error}; choose another folder by --socket")
+        })?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let pid = holder.trim();
+            let pid = if pid.is_empty() { "unknown" } else { pid };
+            return Err(format!(
+                "another weirgate-engine (pid {pid}) has the socket {}; \
+                 stop that one, or choose another by --socket",
+                socket.display()
+            ));
+        }
+        Err(TryLockError::Error(error)) => return Err(format!("can not lock {shown}: {error}")),
+    }
+    // Only for the message above; a lock without a pid in it locks as well.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// Removes the socket of an engine that died; we hold its lock, so nobody listens there.
+fn remove_stale(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("can not look at {shown}: {error}")),
+        Ok(facts) if facts.file_type().is_socket() => std::fs::remove_file(path)
+            .map_err(|error| format!("can not remove the stale socket {shown}: {error}")),
+        Ok(_) => Err(format!(
+            "{shown} exists and is not a socket; remove it, or choose another path by --socket"
+        )),
+    }
+}
+
+/// The media ports of this engine. SO_REUSEPORT would let a second engine of the same user share
+/// the traffic silently; a name in the abstract namespace can be bound once, belongs to the same
+/// network namespace as the ports, and goes with the process however it ends.
+#[derive(Debug)]
+pub(crate) struct MediaPortLocks {
+    _names: Vec<UnixListener>,
+}
+
+impl MediaPortLocks {
+    /// Claims the port of every address. The error is one line that says what to do.
+    pub(crate) fn claim(addresses: &[SocketAddr]) -> Result<Self, String> {
+        let mut ports: Vec<u16> = addresses.iter().map(SocketAddr::port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let names: Result<Vec<_>, String> = ports.into_iter().map(claim_port).collect();
+        Ok(Self { _names: names? })
+    }
+}
+
+fn claim_port(port: u16) -> Result<UnixListener, String> {
+    let claimed = UnixAddr::from_abstract_name(format!("weirgate-engine/media/{port}"))
+        .and_then(|name| UnixListener::bind_addr(&name));
+    claimed.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another weirgate-engine has the media port {port}; \
+             stop that one, or choose another by --media-listen"
+        ),
+        _ => format!("can not claim the media port {port}: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_claimed_once_and_removed_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/engine.sock");
+        let socket = EngineSocket::claim(&path).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o7777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+
+        let refused = EngineSocket::claim(&path).unwrap_err();
+        let pid = format!("(pid {})", std::process::id());
+        assert!(
+            refused.contains(&pid) && refused.contains("--socket"),
+            "{refused}"
+        );
+        drop(socket);
+        assert!(!path.exists());
+        EngineSocket::claim(&path).unwrap();
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(EngineSocket::claim(&path).unwrap());
+
+        std::fs::write(&path, "precious").unwrap();
+        assert!(
+            EngineSocket::claim(&path)
+                .unwrap_err()
+                .contains("not a socket")
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_folder_open_to_others_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        let refused = EngineSocket::claim(&folder.path().join("engine.sock")).unwrap_err();
+        assert!(refused.contains("mode 777"), "{refused}");
+    }
+
+    #[test]
+    fn a_media_port_is_claimed_once_whatever_the_address() {
+        // Claims are by name, so that no port has to be free for this.
+        let v4 = SocketAddr::from(([127, 0, 0, 1], 9));
+        let both = [v4, SocketAddr::from(([0; 16], 9))];
+        let locks = MediaPortLocks::claim(&both).unwrap();
+        let refused = MediaPortLocks::claim(&[v4]).unwrap_err();
+        assert!(refused.contains("media port 9") && refused.contains("--media-listen"));
+        drop(locks);
+        MediaPortLocks::claim(&[v4]).unwrap();
+    }
+}

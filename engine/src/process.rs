@@ -1,0 +1,72 @@
+//! What the engine asks of the operating system for itself.
+
+use std::io;
+use std::panic;
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Exit code after a panic: control starts a new engine.
+const PANIC_EXIT_CODE: i32 = 70;
+
+/// Leaves control's session and makes room for sockets. Called before any other thread runs.
+pub(crate) fn settle() {
+    // Fails for a leader of a process group, such as a command typed into a shell: that one is to
+    // hear of the terminal's signals.
+    let _ = rustix::process::setsid();
+    // Nobody but our user has business with the files the engine makes.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // Every plain transport has a socket. Where it can not be raised, the old limit holds.
+    let _ = rustix::process::setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+}
+
+/// The CPUs this process may run on, in order.
+pub(crate) fn usable_cores() -> Vec<u16> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
+        return vec![0];
+    };
+    (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|&core| set.is_set(core))
+        .filter_map(|core| u16::try_from(core).ok())
+        .collect()
+}
+
+/// Calls `end` on SIGTERM and SIGINT.
+pub(crate) fn on_termination(end: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in &mut signals {
+                tracing::info!(signal, "asked to end");
+                end();
+            }
+        })?;
+    Ok(())
+}
+
+/// A panic of any thread ends the process: what is left of it can not be trusted to forward, and
+/// control starts a new one.
+pub(crate) fn end_on_panic(flush_log: impl Fn() + Send + Sync + 'static) {
+    panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(
+            thread = thread.name().unwrap_or("unnamed"),
+            place = place.as_deref().unwrap_or("unknown"),
+            what = panic.payload_as_str().unwrap_or("no message"),
+            "panic: the engine ends"
+        );
+        flush_log();
+        std::process::exit(PANIC_EXIT_CODE);
+    }));
+}
