@@ -49,9 +49,7 @@ impl Arrivals {
                 self.arrivals[(gone % WINDOW) as usize] = 0;
             }
             self.end = sequence + 1;
-        } else if sequence + WINDOW <= self.end {
-            return;
-        } else if self.arrivals[(sequence % WINDOW) as usize] != 0 {
+        } else if sequence + WINDOW <= self.end || self.at(sequence).is_some() {
             return;
         }
         self.arrivals[(sequence % WINDOW) as usize] = now.as_micros().max(1);

@@ -1,0 +1,587 @@
+//! A network in memory: shards joined by their crossings, peers that speak SRTP, and a clock that
+//! only tests move.
+#![allow(dead_code, unreachable_pub, reason = "each scenario uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use uuid::Uuid;
+use weirgate_packet::rtp::RtpPacket;
+use weirgate_packet::stun::{BindingRequest, IceRole, write_binding_request};
+use weirgate_shard::{
+    Command, CommandBody, Crossing, CrossingKind, Datagram, Limits, Path, Shard, ShardConfig,
+    ShardEvent, SocketId, SourceNo, Timestamp, TxBatch, WebRtcCredentials,
+};
+use weirgate_srtp::{Opener, Sealer};
+use weirgate_wire::{
+    Answer, Codec, ConsumerCodec, ConsumerConfig, ConsumerType, Event, ExtensionIds, ExtensionKind,
+    Feedback, MediaKind, ObjectKind, ProducerCodec, ProducerConfig, ProducerEncoding, Refusal,
+    SrtpKey, SrtpSuite, Stats,
+};
+
+pub const PT: u8 = 96;
+pub const RTX_PT: u8 = 97;
+pub const OUT_PT: u8 = 101;
+pub const OUT_RTX_PT: u8 = 102;
+pub const MEDIA_SSRC: u32 = 0x1111_1111;
+pub const RTX_SSRC: u32 = 0x2222_2222;
+
+/// A datagram that left, with when and from which shard.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    pub at: Timestamp,
+    pub shard: usize,
+    pub path: Path,
+    pub bytes: Vec<u8>,
+}
+
+pub struct Sim {
+    pub now: Timestamp,
+    pub shards: Vec<Shard>,
+    pub sent: VecDeque<Sent>,
+    pub events: Vec<Event>,
+    pub crossed: usize,
+    answers: VecDeque<(u64, Result<Answer, Refusal>)>,
+    batch: TxBatch,
+    next_token: u64,
+    next_source: u32,
+}
+
+impl Sim {
+    pub fn new(shards: u16) -> Self {
+        let now = Timestamp::from_micros(1_000_000_000);
+        let make = |shard| {
+            let config = ShardConfig {
+                shard,
+                shards,
+                media_locals: vec!["10.0.0.1:10000".parse().unwrap()],
+                wall_clock_offset: Duration::from_secs(1_700_000_000),
+                seed: u64::from(shard) + 1,
+                limits: Limits::default(),
+            };
+            Shard::new(config, now)
+        };
+        Self {
+            now,
+            shards: (0..shards).map(make).collect(),
+            sent: VecDeque::new(),
+            events: Vec::new(),
+            crossed: 0,
+            answers: VecDeque::new(),
+            batch: TxBatch::new(1 << 20),
+            next_token: 1,
+            next_source: 0,
+        }
+    }
+
+    pub fn try_command(&mut self, shard: usize, body: CommandBody) -> Result<Answer, Refusal> {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.shards[shard].handle_command(self.now, Command { token, body });
+        self.settle();
+        let position = self
+            .answers
+            .iter()
+            .position(|(answered, _)| *answered == token);
+        self.answers.remove(position.expect("an answer")).unwrap().1
+    }
+
+    /// A command that is not answered.
+    pub fn send_only(&mut self, shard: usize, body: CommandBody) {
+        self.shards[shard].handle_command(self.now, Command { token: 0, body });
+        self.settle();
+    }
+
+    pub fn command(&mut self, shard: usize, body: CommandBody) -> Answer {
+        self.try_command(shard, body).unwrap()
+    }
+
+    /// A datagram reaches a shard's socket.
+    pub fn deliver(&mut self, shard: usize, path: Path, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        self.refill(shard);
+        let mut batch = [Datagram {
+            path,
+            bytes: &mut bytes,
+        }];
+        self.shards[shard].handle_datagrams(self.now, &mut batch);
+        self.settle();
+    }
+
+    pub fn advance(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            let next = self.shards.iter().map(Shard::poll_timeout).min().unwrap();
+            if next > end {
+                break;
+            }
+            self.now = self.now.max(next);
+            for shard in 0..self.shards.len() {
+                self.refill(shard);
+                self.shards[shard].handle_timeout(self.now);
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    pub fn advance_ms(&mut self, ms: u64) {
+        self.advance(Duration::from_millis(ms));
+    }
+
+    /// Everything that left for that address since the last look.
+    pub fn take_sent_to(&mut self, remote: SocketAddr) -> Vec<Sent> {
+        let (taken, rest) = self
+            .sent
+            .drain(..)
+            .partition(|sent| sent.path.remote == remote);
+        self.sent = rest;
+        taken.into()
+    }
+
+    pub fn counter(&mut self, shard: usize, name: &str) -> u64 {
+        self.metric(shard, name, false)
+    }
+
+    pub fn gauge(&mut self, shard: usize, name: &str) -> u64 {
+        self.metric(shard, name, true)
+    }
+
+    fn metric(&mut self, shard: usize, name: &str, gauge: bool) -> u64 {
+        let Answer::Counters(counters) = self.command(shard, CommandBody::GetCounters) else {
+            panic!("no counters");
+        };
+        let list = if gauge {
+            &counters[0].gauges
+        } else {
+            &counters[0].counters
+        };
+        list.iter()
+            .find(|(known, _)| known == name)
+            .unwrap_or_else(|| panic!("{name}"))
+            .1
+    }
+
+    pub fn stats(&mut self, shard: usize, kind: ObjectKind, id: Uuid) -> Stats {
+        match self.command(shard, CommandBody::GetStats { kind, id }) {
+            Answer::Stats(stats) => stats,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refill(&mut self, shard: usize) {
+        let port = self.shards[shard].crossings();
+        while port.stock.len() < port.stock_target {
+            port.stock.push(empty_crossing());
+        }
+    }
+
+    /// Carries crossings and collects what leaves until nothing moves.
+    fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for shard in 0..self.shards.len() {
+                let outbox = std::mem::take(&mut self.shards[shard].crossings().outbox);
+                for (to, mut crossing) in outbox {
+                    moved = true;
+                    self.crossed += 1;
+                    self.refill(usize::from(to));
+                    self.shards[usize::from(to)].handle_crossing(self.now, &mut crossing);
+                }
+                self.batch.clear();
+                while self.shards[shard].poll_transmit(self.now, &mut self.batch) {
+                    moved = true;
+                    for train in self.batch.trains() {
+                        let bytes = self.batch.train_bytes(train);
+                        for datagram in bytes.chunks(usize::from(train.segment_len)) {
+                            self.sent.push_back(Sent {
+                                at: self.now,
+                                shard,
+                                path: train.path,
+                                bytes: datagram.to_vec(),
+                            });
+                        }
+                    }
+                    self.batch.clear();
+                }
+                while let Some(event) = self.shards[shard].poll_event() {
+                    match event {
+                        ShardEvent::Answer { token, body } => self.answers.push_back((token, body)),
+                        ShardEvent::Event(event) => self.events.push(event),
+                    }
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// A plain SRTP transport whose peer is at `remote`; both directions under `key`.
+    pub fn plain(
+        &mut self,
+        shard: usize,
+        socket: u32,
+        remote: SocketAddr,
+        key: Option<SrtpKey>,
+    ) -> Uuid {
+        let id = Uuid::from_u128(0xA000_0000 + u128::from(socket));
+        self.command(
+            shard,
+            CommandBody::CreatePlainTransport {
+                id,
+                rtp_socket: SocketId(socket),
+                rtp_local: SocketAddr::from(([10, 0, 0, 1], 10_000 + socket as u16)),
+                rtcp: None,
+                comedia: false,
+                srtp: key.clone(),
+            },
+        );
+        self.command(
+            shard,
+            CommandBody::ConnectPlain {
+                id,
+                remote: Some(remote),
+                rtcp_remote: None,
+                srtp: key,
+            },
+        );
+        id
+    }
+
+    pub fn webrtc(&mut self, shard: usize, number: u32) -> (Uuid, WebRtcCredentials) {
+        let id = Uuid::from_u128(0xB000_0000 + u128::from(number));
+        let ice = credentials(shard, number);
+        self.command(
+            shard,
+            CommandBody::CreateWebRtcTransport {
+                id,
+                ice: ice.clone(),
+                ice_consent_timeout_s: 30,
+            },
+        );
+        (id, ice)
+    }
+
+    pub fn producer(&mut self, shard: usize, transport: Uuid, config: ProducerConfig) -> SourceNo {
+        let source = SourceNo::new(self.next_source, 1);
+        self.next_source += 1;
+        self.command(
+            shard,
+            CommandBody::CreateProducer {
+                transport,
+                source,
+                config,
+            },
+        );
+        source
+    }
+
+    /// Makes a producer of one shard known on another.
+    pub fn relay(&mut self, from: usize, to: usize, source: SourceNo, config: &ProducerConfig) {
+        let origin = from as u16;
+        self.command(
+            to,
+            CommandBody::OpenSource {
+                origin,
+                source,
+                config: config.clone(),
+            },
+        );
+        self.command(
+            from,
+            CommandBody::Relay {
+                producer: config.id,
+                to: to as u16,
+                on: true,
+            },
+        );
+    }
+
+    pub fn consumer(&mut self, shard: usize, transport: Uuid, config: ConsumerConfig) {
+        self.command(shard, CommandBody::CreateConsumer { transport, config });
+    }
+}
+
+pub fn empty_crossing() -> Box<Crossing> {
+    Box::new(Crossing {
+        kind: CrossingKind::KeyFrameRequest {
+            source: SourceNo::new(0, 0),
+            encoding: 0,
+        },
+        from: 0,
+        len: 0,
+        buffer: [0; weirgate_shard::CROSSING_BYTES],
+    })
+}
+
+pub fn credentials(shard: usize, number: u32) -> WebRtcCredentials {
+    WebRtcCredentials {
+        ufrag: format!("{shard:02x}user{number:06}"),
+        pwd: format!("password-of-transport-{number:010}"),
+    }
+}
+
+pub fn key(seed: u8) -> SrtpKey {
+    let suite = SrtpSuite::AeadAes128Gcm;
+    SrtpKey::new(suite, vec![seed; suite.key_len() + suite.salt_len()]).unwrap()
+}
+
+pub fn addr(port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 7], port))
+}
+
+/// A path by the media port.
+pub fn media_path(remote: SocketAddr) -> Path {
+    Path {
+        socket: SocketId(0),
+        local: Some([10, 0, 0, 1].into()),
+        remote,
+    }
+}
+
+pub fn plain_path(socket: u32, remote: SocketAddr) -> Path {
+    Path {
+        socket: SocketId(socket),
+        local: None,
+        remote,
+    }
+}
+
+pub fn extensions() -> ExtensionIds {
+    let mut ids = ExtensionIds::default();
+    ids.set(ExtensionKind::Mid, 1);
+    ids.set(ExtensionKind::AbsSendTime, 4);
+    ids.set(ExtensionKind::TransportWideCc, 5);
+    ids.set(ExtensionKind::AudioLevel, 10);
+    ids
+}
+
+pub const ALL_FEEDBACK: Feedback = Feedback {
+    nack: true,
+    pli: true,
+    fir: true,
+    remb: true,
+    transport_cc: true,
+};
+
+pub fn video_producer(number: u128) -> ProducerConfig {
+    ProducerConfig {
+        id: Uuid::from_u128(0xC000_0000 + number),
+        kind: MediaKind::Video,
+        mid: Some(format!("{number}")),
+        cname: "cname".to_owned(),
+        codecs: vec![ProducerCodec {
+            payload_type: PT,
+            rtx_payload_type: Some(RTX_PT),
+            codec: Codec::Vp8,
+            clock_rate: 90_000,
+            feedback: ALL_FEEDBACK,
+        }],
+        encodings: vec![ProducerEncoding {
+            ssrc: Some(MEDIA_SSRC),
+            rtx_ssrc: Some(RTX_SSRC),
+            rid: None,
+            spatial_layers: 1,
+            temporal_layers: 1,
+        }],
+        extensions: extensions(),
+        paused: false,
+        key_frame_request_delay_ms: 0,
+    }
+}
+
+pub fn video_consumer(number: u32, producer: &ProducerConfig) -> ConsumerConfig {
+    ConsumerConfig {
+        id: Uuid::from_u128(0xD000_0000 + u128::from(number)),
+        producer: producer.id,
+        consumer_type: ConsumerType::Simple,
+        ssrc: 0x3000_0000 + number,
+        rtx_ssrc: Some(0x4000_0000 + number),
+        mid: format!("{number}"),
+        codecs: vec![ConsumerCodec {
+            producer_payload_type: PT,
+            payload_type: OUT_PT,
+            rtx_payload_type: Some(OUT_RTX_PT),
+        }],
+        extensions: extensions(),
+        feedback: ALL_FEEDBACK,
+        paused: false,
+        preferred_layers: None,
+        priority: 1,
+    }
+}
+
+/// A VP8 packet: `key` begins a key frame.
+pub fn vp8(sequence: u16, timestamp: u32, key: bool) -> Vec<u8> {
+    rtp(
+        PT,
+        sequence,
+        timestamp,
+        MEDIA_SSRC,
+        None,
+        &vp8_payload(key, sequence),
+    )
+}
+
+pub fn vp8_payload(key: bool, fill: u16) -> Vec<u8> {
+    // Descriptor with S set and partition 0, then a frame header with P clear for a key frame.
+    let mut payload = vec![0x10, u8::from(!key), 0x9d, 0x01, 0x2a];
+    payload.extend(std::iter::repeat_n(fill.to_be_bytes(), 100).flatten());
+    payload
+}
+
+/// An RTP packet, with a transport-wide sequence number where given.
+pub fn rtp(
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+    transport_sequence: Option<u16>,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut bytes = vec![0x80, payload_type];
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(timestamp.to_be_bytes());
+    bytes.extend(ssrc.to_be_bytes());
+    if let Some(transport_sequence) = transport_sequence {
+        bytes[0] |= 0x10;
+        bytes.extend([0xbe, 0xde, 0, 1, 0x51]);
+        bytes.extend(transport_sequence.to_be_bytes());
+        bytes.push(0);
+    }
+    bytes.extend(payload);
+    bytes
+}
+
+/// A peer's end of SRTP.
+pub struct Peer {
+    pub remote: SocketAddr,
+    pub sealer: Sealer,
+    pub opener: Opener,
+}
+
+impl Peer {
+    pub fn new(remote: SocketAddr, key: &SrtpKey) -> Self {
+        Self {
+            remote,
+            sealer: Sealer::new(key).unwrap(),
+            opener: Opener::new(key, 4096).unwrap(),
+        }
+    }
+
+    /// Seals RTP whose sequence numbers have not wrapped.
+    pub fn seal(&self, rtp: &[u8]) -> Vec<u8> {
+        let sequence = u16::from_be_bytes([rtp[2], rtp[3]]);
+        let header_len = weirgate_packet::rtp::header_len(rtp).unwrap();
+        let mut bytes = rtp.to_vec();
+        bytes.resize(rtp.len() + 32, 0);
+        let len = self
+            .sealer
+            .seal_rtp(&mut bytes, header_len, rtp.len(), u64::from(sequence));
+        bytes.truncate(len.unwrap());
+        bytes
+    }
+
+    pub fn seal_rtcp(&mut self, rtcp: &[u8]) -> Vec<u8> {
+        let mut bytes = rtcp.to_vec();
+        bytes.resize(rtcp.len() + 32, 0);
+        let len = self.sealer.seal_rtcp(&mut bytes, rtcp.len()).unwrap();
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// Opens what came: media and RTX packets, and RTCP compounds. Everything must be authentic.
+    pub fn open(&mut self, sent: Vec<Sent>) -> (Vec<Received>, Vec<Vec<u8>>) {
+        let mut media = Vec::new();
+        let mut rtcp = Vec::new();
+        for mut sent in sent {
+            let payload_type = sent.bytes[1];
+            if (192..=223).contains(&payload_type) {
+                let len = self
+                    .opener
+                    .open_rtcp(&mut sent.bytes)
+                    .expect("authentic RTCP");
+                sent.bytes.truncate(len);
+                rtcp.push(sent.bytes);
+            } else {
+                let opened = self
+                    .opener
+                    .open_rtp(&mut sent.bytes)
+                    .expect("authentic RTP");
+                sent.bytes.truncate(opened.len);
+                media.push(Received::read(&sent.bytes));
+            }
+        }
+        (media, rtcp)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    pub ssrc: u32,
+    pub payload_type: u8,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub mid: Option<String>,
+    pub transport_sequence: Option<u16>,
+    pub payload: Vec<u8>,
+}
+
+impl Received {
+    fn read(bytes: &[u8]) -> Self {
+        let packet = RtpPacket::parse(bytes).expect("valid RTP");
+        let find = |wanted: u8| {
+            packet
+                .extensions()
+                .find(|(id, _)| *id == wanted)
+                .map(|(_, d)| d)
+        };
+        Self {
+            ssrc: packet.ssrc(),
+            payload_type: packet.payload_type(),
+            sequence: packet.sequence(),
+            timestamp: packet.timestamp(),
+            mid: find(1).map(|data| String::from_utf8(data.to_vec()).unwrap()),
+            transport_sequence: find(5).map(|data| u16::from_be_bytes([data[0], data[1]])),
+            payload: packet.payload().to_vec(),
+        }
+    }
+}
+
+/// An ICE check.
+pub struct CheckOptions {
+    pub use_candidate: bool,
+    pub nomination: Option<u32>,
+    pub priority: u32,
+    pub role: IceRole,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self {
+            use_candidate: true,
+            nomination: None,
+            priority: 100,
+            role: IceRole::Controlling,
+        }
+    }
+}
+
+pub fn check(ice: &WebRtcCredentials, options: &CheckOptions) -> Vec<u8> {
+    let mut bytes = [0; 512];
+    let username = format!("{}:peer", ice.ufrag);
+    let request = BindingRequest {
+        transaction_id: [7; 12],
+        username: &username,
+        priority: options.priority,
+        role: (options.role, 99),
+        use_candidate: options.use_candidate,
+        nomination: options.nomination,
+        password: ice.pwd.as_bytes(),
+    };
+    let len = write_binding_request(&mut bytes, &request).unwrap();
+    bytes[..len].to_vec()
+}
