@@ -71,6 +71,12 @@ export class Participant {
     return new Map(figures.map((it) => [`${it.peerId}/${it.kind}`, it]));
   }
 
+  /** Says goodbye and closes the page. */
+  async leave() {
+    await this.evaluate("window.weirgate.session.leave()");
+    await this.page.close();
+  }
+
   async joined(timeout = 15_000) {
     return until(`${this.name} to join`, async () => (await this.state())?.status === "joined", { timeout });
   }

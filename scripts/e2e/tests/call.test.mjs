@@ -50,7 +50,7 @@ for (const io of BACK_ENDS) {
           assert.equal(figures.raw.packetsLost, 0, `${person.name} lost packets of ${figures.kind}`);
         }
       }
-      for (const person of people) await person.page.context().close();
+      for (const person of people) await person.leave();
     }
   });
 }

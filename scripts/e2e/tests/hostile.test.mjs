@@ -55,8 +55,8 @@ describe("hostile input", () => {
       const from = [...(await person.received()).values()].filter((it) => it.peerId === peerId);
       assert.deepEqual(from.filter((it) => it.raw.packetsReceived > 0), []);
     }
-    await mallory.page.context().close();
-    await until(`${name} to be gone`, async () => (await people[0].state()).peers.length === 1, { timeout: 20_000 });
+    await mallory.leave();
+    await until(`${name} to be gone`, async () => (await people[0].state()).peers.length === 1);
   }
 
   it("a wrong fingerprint connects nothing", { timeout: 90_000 }, async () => {
