@@ -216,7 +216,7 @@ impl Connection {
 
     fn next_message(&mut self) -> Result<ToEngine, String> {
         loop {
-            match self.decoder.next() {
+            match self.decoder.next_message() {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => {}
                 Err(error) => return Err(error.to_string()),

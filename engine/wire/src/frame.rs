@@ -48,7 +48,7 @@ impl FrameDecoder {
     }
 
     /// The next whole message, `None` until more bytes come.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn next_message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let rest = &self.buffer[self.consumed..];
         let Some((prefix, rest)) = rest.split_first_chunk::<PREFIX_BYTES>() else {
             return Ok(None);
@@ -80,7 +80,7 @@ mod tests {
             let mut seen: Vec<(u32, String)> = Vec::new();
             for part in [&bytes[..cut], &bytes[cut..]] {
                 decoder.push(part);
-                while let Some(message) = decoder.next().unwrap() {
+                while let Some(message) = decoder.next_message().unwrap() {
                     seen.push(message);
                 }
             }
@@ -92,6 +92,6 @@ mod tests {
     fn an_over_long_prefix_is_refused_before_its_body_is_awaited() {
         let mut decoder = FrameDecoder::default();
         decoder.push(&u32::MAX.to_be_bytes());
-        assert!(matches!(decoder.next::<u32>(), Err(FrameError::TooLong(_))));
+        assert!(matches!(decoder.next_message::<u32>(), Err(FrameError::TooLong(_))));
     }
 }
