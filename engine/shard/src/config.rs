@@ -57,7 +57,7 @@ impl Default for Limits {
             transports: 20_000,
             sources: 20_000,
             consumers: 100_000,
-            ssrcs_per_transport: 256,
+            ssrcs_per_transport: 1024,
             paths_per_transport: 8,
             foreign_flows: 65_536,
             video_history_bytes: 768 << 10,
