@@ -22,6 +22,9 @@ mod snapshot;
 mod sources;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Select};
