@@ -317,6 +317,7 @@ fn ensure(condition: bool, field: &str, message: &str) -> Result<(), OrtcError> 
 }
 
 fn parse<T: DeserializeOwned>(value: &Value, root: &str) -> Result<T, OrtcError> {
+    ensure(value.is_object(), root, "must be an object")?;
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = match path.as_str() {
