@@ -1,0 +1,9 @@
+#![no_main]
+//! A datagram, read as a compound of RTCP packets.
+
+use libfuzzer_sys::fuzz_target;
+use weirgate_fuzz::walk;
+
+fuzz_target!(|bytes: &[u8]| {
+    walk::rtcp(bytes);
+});
