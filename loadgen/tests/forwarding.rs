@@ -1,5 +1,10 @@
 //! One sender, fifty receivers, the real engine and control: nothing lost, every packet
 //! authentic, on both back ends, on one shard and on two.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::time::Duration;
 

@@ -1,5 +1,10 @@
 //! The measuring client against itself, over a link that spoils what it was told to spoil: the
 //! figures must say exactly that.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
