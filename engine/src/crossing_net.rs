@@ -62,6 +62,10 @@ impl CrossingNet {
     }
 
     /// Fills a shard's stock up to `len` boxes, as far as there are any.
+    #[expect(
+        clippy::vec_box,
+        reason = "boxes move from queue to queue; their content does not"
+    )]
     pub(crate) fn refill(&self, stock: &mut Vec<Box<Crossing>>, len: usize) {
         while stock.len() < len {
             let Some(crossing) = self.pool.pop() else {

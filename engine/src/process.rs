@@ -40,15 +40,19 @@ pub(crate) fn usable_cores() -> Vec<u16> {
         .collect()
 }
 
-/// Calls `end` on SIGTERM and SIGINT.
+/// Calls `end` on SIGTERM and SIGINT; a second one ends the process at once.
 pub(crate) fn on_termination(end: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for signal in &mut signals {
+            let mut signals = signals.forever();
+            if let Some(signal) = signals.next() {
                 tracing::info!(signal, "asked to end");
                 end();
+            }
+            if let Some(signal) = signals.next() {
+                std::process::exit(128 + signal);
             }
         })?;
     Ok(())
@@ -69,4 +73,46 @@ pub(crate) fn end_on_panic(flush_log: impl Fn() + Send + Sync + 'static) {
         flush_log();
         std::process::exit(PANIC_EXIT_CODE);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::config::LogFormat;
+    use crate::log;
+
+    const PANIC_WANTED: &str = "WEIRGATE_TEST_PANIC";
+
+    /// Only does something for the test below, which runs it in a process of its own.
+    #[test]
+    fn a_thread_panics() {
+        if std::env::var_os(PANIC_WANTED).is_none() {
+            return;
+        }
+        let log = log::start(LogFormat::Text).unwrap();
+        end_on_panic(log.flusher());
+        let shard = std::thread::Builder::new().name("shard-7".to_owned());
+        let shard = shard.spawn(|| panic!("the weir broke")).unwrap();
+        let _ = shard.join();
+        unreachable!("the process has ended");
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_ends_the_process_with_a_line_that_says_where() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::tests::a_thread_panics"])
+            .arg("--nocapture")
+            .env(PANIC_WANTED, "1")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(PANIC_EXIT_CODE), "{stderr}");
+        for part in ["shard-7", "the weir broke", "process.rs"] {
+            assert!(stderr.contains(part), "{stderr}");
+        }
+    }
 }

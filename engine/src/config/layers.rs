@@ -35,7 +35,8 @@ pub(crate) fn read(
     name = "weirgate-engine",
     version,
     after_help = "Settings come from the file, then the environment, then the flags; the later wins.\n\
-        Keys of the file are the flags' names without the dashes in front."
+        Keys of the file are the flags' names without the dashes in front.\n\
+        RUST_LOG says what is logged, such as debug; info by default."
 )]
 struct Flags {
     /// Settings file in TOML [env: WEIRGATE_CONFIG] [default: none]

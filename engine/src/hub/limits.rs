@@ -20,6 +20,8 @@ pub(super) const NOTE_BLOB_BYTES: usize = 64 << 20;
 pub(super) const NOTE_KEY_BYTES: usize = 256;
 /// Requests a shard has not answered yet; no more are read from control until it has.
 pub(super) const PENDING_REQUESTS: usize = 1_024;
+/// Tasks a shard has not looked at from which DTLS datagrams for it are dropped.
+pub(super) const SHARD_TASKS: usize = 4_096;
 /// Bytes of one DTLS datagram from control.
 pub(super) const DTLS_DATAGRAM_BYTES: usize = 1_200;
 /// Bytes queued for control from which audio levels are dropped.

@@ -28,6 +28,7 @@ mod tests;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Select};
+use uuid::Uuid;
 use weirgate_shard::{CommandBody, ShardEvent, ShardNo};
 use weirgate_wire::{Answer, Refusal, Request, ToControl, ToEngine};
 
@@ -176,22 +177,28 @@ impl Hub {
             ToEngine::Request { id, body } => self.on_request(id, body),
             ToEngine::SendDtls {
                 transport,
-                mut datagrams,
-            } => {
-                let before = datagrams.len();
-                datagrams
-                    .retain(|datagram| (1..=limits::DTLS_DATAGRAM_BYTES).contains(&datagram.len()));
-                self.counters.dtls_refused += (before - datagrams.len()) as u64;
-                // The transport may be closed since; nobody waits for an answer.
-                if let Ok(known) = self.registry.transport(transport) {
-                    let body = CommandBody::SendDtls {
-                        id: transport,
-                        datagrams,
-                    };
-                    self.give(known.shard, ShardTask::new(body));
-                }
-            }
+                datagrams,
+            } => self.send_dtls(transport, datagrams),
         }
+    }
+
+    /// Passes DTLS datagrams on. Nobody waits for an answer, and handshakes get over losses.
+    fn send_dtls(&mut self, id: Uuid, mut datagrams: Vec<Vec<u8>>) {
+        let before = datagrams.len();
+        datagrams.retain(|datagram| (1..=limits::DTLS_DATAGRAM_BYTES).contains(&datagram.len()));
+        self.counters.dtls_refused += (before - datagrams.len()) as u64;
+        // The transport may be closed since.
+        let Ok(transport) = self.registry.transport(id) else {
+            return;
+        };
+        let shard = transport.shard;
+        let behind = |shard: &ShardHandle| shard.queued() > limits::SHARD_TASKS;
+        if self.shards.get(usize::from(shard)).is_some_and(behind) {
+            self.counters.dtls_dropped += datagrams.len() as u64;
+            return;
+        }
+        let body = CommandBody::SendDtls { id, datagrams };
+        self.give(shard, ShardTask::new(body));
     }
 
     fn on_request(&mut self, id: u64, request: Request) {

@@ -91,6 +91,11 @@ impl ShardHandle {
         self.status.load_permille.load(Ordering::Relaxed) as f32 / 1000.0
     }
 
+    /// Tasks the thread has not looked at.
+    pub(crate) fn queued(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// Queues a task. The hub bounds how many are under way.
     pub(crate) fn give(&self, task: ShardTask) {
         self.tell(ShardInput::Task(Box::new(task)));

@@ -100,6 +100,7 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
         crew.handles.push(handle);
         crew.threads.push(thread);
     }
+    drop(ready);
     for _ in 0..shards {
         let started = started.recv();
         started.map_err(|_| "a shard ended at its start".to_owned())??;
