@@ -3,12 +3,9 @@
 //! it comes again or with any bit changed.
 
 use libfuzzer_sys::fuzz_target;
-use weirgate_fuzz::srtp::{RTCP_BIT, SEAL_BIT, key, suite};
-use weirgate_packet::rtp;
+use weirgate_fuzz::srtp::{RTCP_BIT, SEAL_BIT, key, seal, suite};
 use weirgate_srtp::{Opener, Sealer};
 
-/// More than either suite adds.
-const OVERHEAD: usize = 64;
 const MAX_SSRCS: usize = 4;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -46,18 +43,4 @@ fn open(opener: &mut Opener, packet: &mut [u8], is_rtcp: bool) -> Option<usize> 
     } else {
         opener.open_rtp(packet).ok().map(|opened| opened.len)
     }
-}
-
-fn seal(sealer: &mut Sealer, packet: &[u8], is_rtcp: bool) -> Option<Vec<u8>> {
-    let mut sealed = packet.to_vec();
-    sealed.resize(packet.len() + OVERHEAD, 0);
-    let len = if is_rtcp {
-        sealer.seal_rtcp(&mut sealed, packet.len())?
-    } else {
-        let header_len = rtp::header_len(packet)?;
-        let index = u64::from(rtp::sequence(packet)?);
-        sealer.seal_rtp(&mut sealed, header_len, packet.len(), index)?
-    };
-    sealed.truncate(len);
-    Some(sealed)
 }
