@@ -134,7 +134,7 @@ impl Uring {
             .push(entry, Operation::Cancel, &mut self.counters)?;
         self.ring.submit(&mut self.counters)?;
         // The cancelled request holds the socket open until its completion has run.
-        self.ring.run_deferred(&mut self.counters)
+        self.ring.run_all_deferred(&mut self.counters)
     }
 }
 
@@ -249,7 +249,7 @@ impl Backend for Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         // Until they have ended, requests may write into the pool, which is about to be freed.
-        self.ring.cancel_all();
+        self.ring.shut_down();
     }
 }
 

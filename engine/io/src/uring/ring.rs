@@ -124,6 +124,18 @@ impl Ring {
         submission.taskrun() || submission.cq_overflow()
     }
 
+    /// As [`Self::run_deferred`], until nothing is put off: one call does some twenty pieces of
+    /// work.
+    pub(super) fn run_all_deferred(&mut self, counters: &mut IoCounters) -> io::Result<()> {
+        for _ in 0..ATTEMPTS {
+            self.run_deferred(counters)?;
+            if !self.has_deferred() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for a completion, hands in what is queued on the way. Does not sleep where completions
     /// are there, or `timeout` is zero.
     pub(super) fn wait(
@@ -170,15 +182,14 @@ impl Ring {
         }
     }
 
-    /// Ends all requests.
-    pub(super) fn cancel_all(&mut self) {
-        // Nothing can be done where it fails: closing the ring cancels as well, only later.
+    /// Ends all requests and lets go of all files.
+    pub(super) fn shut_down(&mut self) {
+        // Nothing can be done where this fails: closing the ring does the same, only later.
         let everything = CancelBuilder::any().all();
         let submitter = self.ring.submitter();
         let _ = submitter.register_sync_cancel(Some(Timespec::new().sec(1)), everything);
-        if self.broken.is_none() {
-            let _ = self.run_deferred(&mut IoCounters::default());
-        }
+        let _ = self.run_all_deferred(&mut IoCounters::default());
+        let _ = self.ring.submitter().unregister_files();
     }
 
     fn put_aside(&mut self) {

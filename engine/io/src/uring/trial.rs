@@ -84,7 +84,7 @@ pub(crate) fn try_out() -> Result<(), Trouble> {
 
 /// Requests end before the memory they write to goes.
 fn finish(mut ring: Ring, pool: Pool) {
-    ring.cancel_all();
+    ring.shut_down();
     drop(ring);
     drop(pool);
 }
