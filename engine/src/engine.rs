@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control_socket;
 use crate::hub::{EngineFacts, Hub, HubInputs};
-use crate::lock::{EngineSocket, MediaPortLocks};
+use crate::lock::{MediaPortLocks, SocketLock};
 use crate::process;
 use crate::shard_thread::{self, CrewPlan};
 
@@ -29,7 +29,7 @@ pub(crate) enum Ending {
 /// Runs the engine until it is to end. The error is one line for the operator.
 pub(crate) fn run(config: &Config) -> Result<(), String> {
     let clock = Clock::start();
-    let socket = EngineSocket::claim(&config.socket)?;
+    let lock = SocketLock::claim(&config.socket)?;
     let _ports = MediaPortLocks::claim(&config.media_listen)?;
     let probe = weirgate_io::probe(config.io)?;
     let media = bind_media(config)?;
@@ -47,6 +47,7 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
     let facts = facts(config, &probe, &crew.media_listen, clock)?;
     announce(config, &facts);
     let hub = Hub::new(facts, crew.handles.clone(), crew.net.clone());
+    let socket = lock.listen()?;
     let listening = socket
         .listener()
         .and_then(|listener| control_socket::listen(listener, to_hub));
@@ -91,7 +92,7 @@ fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, String> {
     for &address in &config.media_listen {
         match weirgate_io::bind_media(address, config.cores.len()) {
             Ok(sockets) => media.push(sockets),
-            Err(error) if config.media_listen_given || is_taken(&error) => {
+            Err(error) if config.media_listen_chosen || is_taken(&error) => {
                 return Err(format!("{error} by --media-listen"));
             }
             Err(error) => failed.push(error.to_string()),

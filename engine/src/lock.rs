@@ -8,17 +8,17 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
-/// The socket control connects to, with its lock. The socket is removed on drop; the lock file
-/// stays, because removing it would let two engines lock two files of one name.
+/// The right to listen on a socket's path. The lock file stays at the end, because removing it
+/// would let two engines lock two files of one name.
 #[derive(Debug)]
-pub(crate) struct EngineSocket {
-    listener: UnixListener,
+pub(crate) struct SocketLock {
     path: PathBuf,
     _lock: File,
 }
 
-impl EngineSocket {
-    /// Locks `path` and listens there. The error is one line that says what to do.
+impl SocketLock {
+    /// Locks `path`, making its folder where it is missing. The error is one line that says what
+    /// to do.
     pub(crate) fn claim(path: &Path) -> Result<Self, String> {
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -26,18 +26,36 @@ impl EngineSocket {
         };
         prepare_folder(folder)?;
         let lock = lock(path)?;
+        // Before anything else is started, so that control does not meet what can not answer.
         remove_stale(path)?;
-        let listener = UnixListener::bind(path)
-            .map_err(|error| format!("can not listen on {}: {error}", path.display()))?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o600))
-            .map_err(|error| format!("can not protect {}: {error}", path.display()))?;
         Ok(Self {
-            listener,
             path: path.to_owned(),
             _lock: lock,
         })
     }
 
+    /// Makes the socket. It is there only while the engine can answer.
+    pub(crate) fn listen(self) -> Result<EngineSocket, String> {
+        let shown = self.path.display();
+        let listener = UnixListener::bind(&self.path)
+            .map_err(|error| format!("can not listen on {shown}: {error}"))?;
+        std::fs::set_permissions(&self.path, Permissions::from_mode(0o600))
+            .map_err(|error| format!("can not protect {shown}: {error}"))?;
+        Ok(EngineSocket {
+            listener,
+            lock: self,
+        })
+    }
+}
+
+/// The socket control connects to, removed on drop.
+#[derive(Debug)]
+pub(crate) struct EngineSocket {
+    listener: UnixListener,
+    lock: SocketLock,
+}
+
+impl EngineSocket {
     /// A handle to accept from.
     pub(crate) fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
@@ -47,7 +65,7 @@ impl EngineSocket {
 impl Drop for EngineSocket {
     fn drop(&mut self) {
         // If it is gone already, all is as it should be.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.lock.path);
     }
 }
 
@@ -171,12 +189,12 @@ mod tests {
     fn a_socket_is_claimed_once_and_removed_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/engine.sock");
-        let socket = EngineSocket::claim(&path).unwrap();
+        let socket = SocketLock::claim(&path).unwrap().listen().unwrap();
         let mode = |path: &Path| path.metadata().unwrap().mode() & 0o7777;
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
 
-        let refused = EngineSocket::claim(&path).unwrap_err();
+        let refused = SocketLock::claim(&path).unwrap_err();
         let pid = format!("(pid {})", std::process::id());
         assert!(
             refused.contains(&pid) && refused.contains("--socket"),
@@ -184,7 +202,7 @@ mod tests {
         );
         drop(socket);
         assert!(!path.exists());
-        EngineSocket::claim(&path).unwrap();
+        SocketLock::claim(&path).unwrap();
     }
 
     #[test]
@@ -193,11 +211,11 @@ mod tests {
         let path = folder.path().join("engine.sock");
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        drop(EngineSocket::claim(&path).unwrap());
+        drop(SocketLock::claim(&path).unwrap().listen().unwrap());
 
         std::fs::write(&path, "precious").unwrap();
         assert!(
-            EngineSocket::claim(&path)
+            SocketLock::claim(&path)
                 .unwrap_err()
                 .contains("not a socket")
         );
@@ -208,7 +226,7 @@ mod tests {
     fn a_folder_open_to_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-        let refused = EngineSocket::claim(&folder.path().join("engine.sock")).unwrap_err();
+        let refused = SocketLock::claim(&folder.path().join("engine.sock")).unwrap_err();
         assert!(refused.contains("mode 777"), "{refused}");
     }
 

@@ -258,7 +258,7 @@ mod tests {
         let config = read_with(&[], &[]).unwrap();
         let listen: Vec<String> = config.media_listen.iter().map(|a| a.to_string()).collect();
         assert_eq!(listen, ["0.0.0.0:10000", "[::]:10000"]);
-        assert!(!config.media_listen_given);
+        assert!(!config.media_listen_chosen);
         assert_eq!(config.plain_ports, (10_100, 13_999));
         assert_eq!(config.cores, [0, 1]);
         assert_eq!(config.io, IoChoice::Auto);
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(config.cores, [1]);
         assert_eq!(config.plain_ports, (7, 8));
         assert_eq!(config.media_listen.len(), 2);
-        assert!(config.media_listen_given);
+        assert!(config.media_listen_chosen);
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(crate) struct Config {
     pub(crate) socket: PathBuf,
     /// Addresses of the media port, without doubles.
     pub(crate) media_listen: Vec<SocketAddr>,
-    /// Whether `media_listen` was chosen by the operator: then each of them must work.
-    pub(crate) media_listen_given: bool,
+    /// Whether `media_listen` is not the default: then each of them must work.
+    pub(crate) media_listen_chosen: bool,
     /// First and last port for plain transports.
     pub(crate) plain_ports: (u16, u16),
     /// One CPU per shard, in shard order; one may serve several shards.
@@ -82,13 +82,16 @@ impl std::fmt::Display for BadValue {
 impl Config {
     /// Makes settings of what was given; `usable_cores` are the CPUs this process may run on.
     fn resolve(given: &Given, usable_cores: &[u16]) -> Result<Self, BadValue> {
-        let media_listen = given.list(key::MEDIA_LISTEN, values::media_address)?;
+        let media_listen = given
+            .list(key::MEDIA_LISTEN, values::media_address)?
+            .unwrap_or_else(default_media_listen);
         Ok(Self {
             socket: given
                 .one(key::SOCKET, values::socket_path)?
                 .unwrap_or_else(default_socket),
-            media_listen_given: media_listen.is_some(),
-            media_listen: media_listen.unwrap_or_else(default_media_listen),
+            // Control passes its own default on, which is the same.
+            media_listen_chosen: media_listen != default_media_listen(),
+            media_listen,
             plain_ports: given
                 .one(key::PLAIN_PORTS, values::port_range)?
                 .unwrap_or(DEFAULT_PLAIN_PORTS),
