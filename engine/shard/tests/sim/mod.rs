@@ -1,7 +1,11 @@
 //! A network in memory: shards joined by their crossings, peers that speak SRTP, and a clock that
 //! only tests move.
 #![allow(dead_code, unreachable_pub, reason = "each scenario uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

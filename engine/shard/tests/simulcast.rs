@@ -1,0 +1,156 @@
+//! Simulcast: a receiver takes one stream at a time, and what it gets is one stream.
+
+mod sim;
+
+use sim::*;
+use weirgate_shard::CommandBody;
+use weirgate_wire::{ConsumerType, Event, Layers, ProducerEncoding};
+
+struct Call {
+    sim: Sim,
+    sender: Peer,
+    receiver: Peer,
+    consumer: uuid::Uuid,
+    sequences: [u16; 3],
+    /// Stream that has a key frame next.
+    key: [bool; 3],
+}
+
+const SSRCS: [u32; 3] = [11, 12, 13];
+/// Where each stream's timestamps begin.
+const TIMES: [u32; 3] = [0, 1_000_000, 4_000_000_000];
+
+fn call() -> Call {
+    let mut sim = Sim::new(1);
+    let sender = Peer::new(addr(1), &key(1));
+    let send = sim.plain(0, 1, sender.remote, Some(key(1)));
+    let mut producer = video_producer(1);
+    producer.encodings = SSRCS
+        .iter()
+        .map(|&ssrc| ProducerEncoding {
+            ssrc: Some(ssrc),
+            spatial_layers: 1,
+            temporal_layers: 1,
+            ..ProducerEncoding::default()
+        })
+        .collect();
+    sim.producer(0, send, producer.clone());
+    let receiver = Peer::new(addr(2), &key(2));
+    let transport = sim.plain(0, 2, receiver.remote, Some(key(2)));
+    let mut consumer = video_consumer(2, &producer);
+    consumer.consumer_type = ConsumerType::Simulcast;
+    let id = consumer.id;
+    sim.consumer(0, transport, consumer);
+    Call {
+        sim,
+        sender,
+        receiver,
+        consumer: id,
+        sequences: [100, 30_000, 7],
+        key: [true; 3],
+    }
+}
+
+impl Call {
+    /// Every stream in `active` sends a frame of one packet; 33 ms pass.
+    fn frame(&mut self, active: &[usize]) {
+        for &stream in active {
+            let sequence = self.sequences[stream];
+            self.sequences[stream] += 1;
+            let elapsed = (self.sim.now.as_micros() - 1_000_000_000) * 9 / 100;
+            let timestamp = TIMES[stream].wrapping_add(elapsed as u32);
+            let key = std::mem::take(&mut self.key[stream]);
+            let payload = vp8_payload(key, stream as u16);
+            let packet = rtp(PT, sequence, timestamp, SSRCS[stream], None, &payload);
+            let sealed = self.sender.seal(&packet);
+            self.sim.deliver(0, plain_path(1, addr(1)), &sealed);
+        }
+        self.sim.advance_ms(33);
+    }
+
+    fn received(&mut self) -> Vec<Received> {
+        let sent = self.sim.take_sent_to(addr(2));
+        self.receiver.open(sent).0
+    }
+
+    fn prefer(&mut self, spatial: u8) {
+        let layers = Some(Layers {
+            spatial,
+            temporal: 0,
+        });
+        self.sim.command(
+            0,
+            CommandBody::SetPreferredLayers {
+                id: self.consumer,
+                layers,
+            },
+        );
+    }
+}
+
+fn streams(media: &[Received]) -> Vec<u8> {
+    let mut streams: Vec<u8> = media.iter().map(|packet| packet.payload[6]).collect();
+    streams.dedup();
+    streams
+}
+
+fn assert_one_stream(media: &[Received]) {
+    for pair in media.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        assert_eq!(pair[1].ssrc, pair[0].ssrc);
+        let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+        assert!((1..=9000).contains(&step), "{step}");
+    }
+}
+
+#[test]
+fn a_switch_waits_for_a_key_frame_and_leaves_no_seam() {
+    let mut call = call();
+    for _ in 0..60 {
+        call.frame(&[0, 1, 2]);
+    }
+    // The key frames at the start were the lowest stream's to begin with.
+    call.key[2] = true;
+    for _ in 0..30 {
+        call.frame(&[0, 1, 2]);
+    }
+    call.prefer(0);
+    for _ in 0..10 {
+        call.frame(&[0, 1, 2]);
+    }
+    call.key[0] = true;
+    for _ in 0..10 {
+        call.frame(&[0, 1, 2]);
+    }
+    let media = call.received();
+    assert_one_stream(&media);
+    assert_eq!(streams(&media), [0, 2, 0]);
+    let layers: Vec<_> = call
+        .sim
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::ConsumerLayers { layers, .. } => layers.map(|layers| layers.spatial),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(layers, [0, 2, 0]);
+}
+
+#[test]
+fn when_the_best_stream_stops_the_next_one_takes_over() {
+    let mut call = call();
+    call.frame(&[0, 1, 2]);
+    for _ in 0..60 {
+        call.key[2] = true;
+        call.frame(&[0, 1, 2]);
+    }
+    call.received();
+    for _ in 0..90 {
+        call.key[1] = true;
+        call.frame(&[0, 1]);
+    }
+    let media = call.received();
+    assert_one_stream(&media);
+    assert_eq!(streams(&media), [1]);
+}
