@@ -117,11 +117,13 @@ pub(crate) fn a_bad_source_is_not_held_against_the_destination(kind: IoKind) {
     bench.add(0, any);
     let client = peer([127, 0, 0, 1]);
     let mut from_elsewhere = path(0, client.local_addr().unwrap());
-    from_elsewhere.local = Some([192, 0, 2, 1].into());
+    // No source at all: EINVAL, as where the offload fails.
+    from_elsewhere.local = Some([224, 0, 0, 1].into());
     let bytes = payload(1, 100);
     let failed = bench.send([(from_elsewhere, &bytes[..]), (from_elsewhere, &bytes[..])]);
     assert_eq!(failed.len(), 1);
     assert_eq!((failed[0].index, failed[0].segments_lost), (0, 2));
+    assert_eq!(failed[0].error, libc::EINVAL);
     deliver(&mut bench, 0, &client, &four(0, 100));
     assert_eq!(bench.counters().trains_out, 1);
 }

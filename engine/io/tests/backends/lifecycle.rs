@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use weirgate_io::{IoKind, IoOptions, bind_plain};
+use weirgate_io::{IoKind, IoOptions, RECEIVE_BOUND, bind_plain};
 use weirgate_shard::SocketId;
 
 use crate::support::{Bench, local_socket, next, path, payload, peer};
@@ -63,7 +63,7 @@ pub(crate) fn a_removed_socket_frees_its_port(kind: IoKind) {
 
 pub(crate) fn a_closed_back_end_frees_its_ports(kind: IoKind) {
     // More than the kernel ends by one call.
-    let mut ports = vec![0; 50];
+    let mut ports = [0; 50];
     for _ in 0..5 {
         let mut bench = Bench::new(kind);
         for (id, port) in ports.iter_mut().enumerate() {
@@ -96,6 +96,32 @@ pub(crate) fn datagrams_of_a_removed_socket_take_no_buffers_away(kind: IoKind) {
         }
         let got = bench.receive_count(5);
         assert!(got.iter().all(|got| got.bytes.len() == 30), "round {round}");
+    }
+}
+
+pub(crate) fn datagrams_of_a_removed_socket_are_not_its_successors(kind: IoKind) {
+    let mut bench = Bench::new(kind);
+    let client = peer([127, 0, 0, 1]);
+    let steady = bench.add_local(0);
+    for round in 0..10 {
+        let before = bench.add_local(1);
+        // So that a call ends at its bound, with some of the first socket's taken from the kernel
+        // already.
+        for _ in 0..5 + round {
+            client.send_to(b"steady", steady).unwrap();
+        }
+        for _ in 0..2 * RECEIVE_BOUND {
+            client.send_to(b"before", before).unwrap();
+        }
+        bench.receive(Some(Duration::from_secs(5)));
+        bench.backend.remove_socket(SocketId(1));
+        let after = bench.add_local(1);
+        client.send_to(b"after", after).unwrap();
+        let mut got = bench.receive_rest();
+        got.retain(|got| got.path.socket == SocketId(1));
+        assert_eq!(got.len(), 1, "round {round}");
+        assert_eq!(got[0].bytes, b"after");
+        bench.backend.remove_socket(SocketId(1));
     }
 }
 

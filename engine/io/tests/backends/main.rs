@@ -53,6 +53,7 @@ on_each_back_end! {
         a_removed_socket_frees_its_port,
         a_closed_back_end_frees_its_ports,
         datagrams_of_a_removed_socket_take_no_buffers_away,
+        datagrams_of_a_removed_socket_are_not_its_successors,
         hundreds_of_sockets_keep_their_names,
         an_id_in_use_and_a_socket_too_many_are_refused;
     waiting:
