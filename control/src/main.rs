@@ -1,2 +1,118 @@
-//! x
-fn main() {}
+//! The control process: reads its settings, connects to the engine, serves until told to end.
+
+use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{interval, timeout},
+};
+use weirgate_control::{
+    engine_link::{LAUNCHER_ARGUMENT, prepare_folder, run_engine_in_own_session},
+    http::{self, Listener, PeerAddress},
+    service::{Service, Supervisor, load_or_make},
+    settings::{LogFormat, Settings, SettingsError},
+};
+
+/// How often rooms are looked after.
+const TENDING_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Open connections may take this long to end.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().peekable();
+    let program = arguments.next();
+    if arguments
+        .peek()
+        .is_some_and(|first| first == LAUNCHER_ARGUMENT)
+    {
+        arguments.next();
+        return fail(&run_engine_in_own_session(arguments), 1);
+    }
+    let arguments: Vec<OsString> = program.into_iter().chain(arguments).collect();
+    let settings = match Settings::load(arguments, |name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(SettingsError::Flags(error)) => error.exit(),
+        Err(error) => return fail(&error, 2),
+    };
+    start_logging(&settings);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    match runtime.block_on(run(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.as_ref(), 1),
+    }
+}
+
+async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    // First what can fail without an engine, so that none is left behind.
+    let listener = Listener::bind(&settings).await?;
+    let folder = prepare_folder(&settings.engine_socket)?;
+    let certificate = load_or_make(&folder)?;
+    let service = Service::new(settings, &certificate)?;
+    let mut supervisor = Supervisor::new(Arc::clone(&service));
+    let stop = stop_on_signal()?;
+    let connection = supervisor.connect().await?;
+    let url = format!("{}://{}", listener.scheme(), listener.address());
+    tracing::info!(%url, "listening");
+
+    let engine = tokio::spawn(supervisor.run(connection, stopped(stop.clone())));
+    tokio::spawn(tend(Arc::clone(&service)));
+    let app = http::app(&service).into_make_service_with_connect_info::<PeerAddress>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
+    let server = tokio::spawn(server.into_future());
+    stopped(stop).await;
+    tracing::info!("ending");
+    // Listeners of events and signaling never end by themselves.
+    let _ = timeout(DRAIN_TIME, server).await;
+    engine.await?;
+    Ok(())
+}
+
+/// Becomes true at the first INT or TERM.
+fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        sender.send_replace(true);
+        // Kept, so that nobody takes its end for the signal.
+        std::future::pending::<()>().await;
+    });
+    Ok(receiver)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error would mean that the signal's task is gone, and then nothing can be waited for.
+    let _ = stop.wait_for(|is_set| *is_set).await;
+}
+
+async fn tend(service: Arc<Service>) {
+    let mut ticks = interval(TENDING_INTERVAL);
+    loop {
+        let now = ticks.tick().await;
+        service.tend_rooms(now.into_std());
+    }
+}
+
+fn start_logging(settings: &Settings) {
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(settings.log_level)
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => logs.with_target(false).init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}
+
+fn fail(error: &(impl std::fmt::Display + ?Sized), code: u8) -> ExitCode {
+    eprintln!("weirgate-control: {error}");
+    ExitCode::from(code)
+}

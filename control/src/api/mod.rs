@@ -1,0 +1,115 @@
+//! Requests and answers of the HTTP API, with mediasoup's names. Every option mediasoup has is
+//! known here; what is not built yet is refused by name.
+
+mod consumers;
+mod dumps;
+mod producers;
+mod routers;
+mod stats;
+mod transports;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+pub use consumers::*;
+pub use dumps::*;
+pub use producers::*;
+pub use routers::*;
+pub use stats::*;
+pub use transports::*;
+
+use crate::error::{ApiError, ErrorCode};
+
+/// The caller's own data: an object that the server only keeps.
+pub type AppData = Map<String, Value>;
+
+/// Body of every failed request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// What went wrong.
+    #[schema(value_type = ErrorShape)]
+    pub error: ApiError,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ErrorShape {
+    /// The class.
+    pub code: ErrorCode,
+    /// One line for people.
+    pub message: String,
+    /// The field at fault, as a path.
+    pub field: Option<String>,
+}
+
+/// Body of the calls that set a bitrate.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BitrateRequest {
+    /// bit/s; 0 for none.
+    pub bitrate: u32,
+}
+
+/// Body of calls that take nothing.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyRequest {}
+
+/// Reads a request's JSON; no body at all stands for `{}`.
+///
+/// # Errors
+/// `bad_request` that names the field.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(in_field)?;
+    reader
+        .end()
+        .map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("not JSON: {error}")))?;
+    Ok(value)
+}
+
+/// Reads a request that is JSON already.
+///
+/// # Errors
+/// `bad_request` that names the field.
+pub fn parse_value<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(value).map_err(in_field)
+}
+
+fn in_field(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let path = error.path().to_string();
+    let error = error.into_inner();
+    let text = error.to_string();
+    if error.is_syntax() || error.is_eof() {
+        return ApiError::new(ErrorCode::BadRequest, format!("not JSON: {text}"));
+    }
+    let parent = if path == "." { "" } else { &path };
+    // For a missing field the path ends at the object that lacks it.
+    match text
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next())
+    {
+        Some(name) if parent.is_empty() => ApiError::bad_field(name, "is missing"),
+        Some(name) => ApiError::bad_field(format!("{parent}.{name}"), "is missing"),
+        None if parent.is_empty() => ApiError::new(ErrorCode::BadRequest, text),
+        None => ApiError::bad_field(parent, text),
+    }
+}
+
+/// Refuses an option that is known and not built, where it is given and not just switched off.
+fn refuse_unbuilt(options: &[(&str, &Option<Value>)]) -> Result<(), ApiError> {
+    let asked_for = |value: &Option<Value>| {
+        value
+            .as_ref()
+            .is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+    };
+    match options.iter().find(|(_, value)| asked_for(value)) {
+        Some((name, _)) => Err(ApiError::unsupported(*name)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

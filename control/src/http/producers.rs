@@ -1,0 +1,71 @@
+//! `/v1/producers`.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+
+use super::{Answer, Shared, body::JsonBody, id};
+use crate::api::{EmptyRequest, ErrorBody, ProducerDump, StreamStat};
+
+/// A producer as it stands.
+#[utoipa::path(
+    get, path = "/v1/producers/{id}", tag = "producers", params(("id" = String, Path)),
+    responses((status = 200, body = ProducerDump), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<Json<ProducerDump>> {
+    Ok(Json(service.producer(id("producer", &path)?)?))
+}
+
+/// Figures of a producer's streams.
+#[utoipa::path(
+    get, path = "/v1/producers/{id}/stats", tag = "producers", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<StreamStat>), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn stats(
+    State(service): Shared,
+    path: Path<String>,
+) -> Answer<Json<Vec<StreamStat>>> {
+    Ok(Json(service.producer_stats(id("producer", &path)?).await?))
+}
+
+/// Closes a producer and its consumers.
+#[utoipa::path(
+    delete, path = "/v1/producers/{id}", tag = "producers", params(("id" = String, Path)),
+    responses((status = 204), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<StatusCode> {
+    service.close_producer(id("producer", &path)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pauses a producer.
+#[utoipa::path(
+    post, path = "/v1/producers/{id}/pause", tag = "producers", params(("id" = String, Path)),
+    responses((status = 204), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn pause(
+    State(service): Shared,
+    path: Path<String>,
+    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+) -> Answer<StatusCode> {
+    let id = id("producer", &path)?;
+    service.pause_producer(id, true, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Resumes a producer.
+#[utoipa::path(
+    post, path = "/v1/producers/{id}/resume", tag = "producers", params(("id" = String, Path)),
+    responses((status = 204), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn resume(
+    State(service): Shared,
+    path: Path<String>,
+    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+) -> Answer<StatusCode> {
+    let id = id("producer", &path)?;
+    service.pause_producer(id, false, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
