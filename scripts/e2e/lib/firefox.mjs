@@ -10,8 +10,6 @@ const PREFERENCES = {
   "media.navigator.permission.disabled": true,
   "media.autoplay.default": 0,
   "media.autoplay.blocking_policy": 0,
-  // Otherwise it offers no candidates of this machine itself.
-  "media.peerconnection.ice.loopback": true,
   "media.peerconnection.ice.obfuscate_host_addresses": false,
   "network.captive-portal-service.enabled": false,
   "app.update.enabled": false,

@@ -40,14 +40,14 @@ class FarHost {
     this.near = `10.213.${subnet}.1`;
     this.far = `10.213.${subnet}.2`;
     this.folder = mkdtempSync(join(tmpdir(), "weirgate-far-"));
-    this.counts = undefined;
+    this.said = "";
   }
 
   async start({ roundTripMs, loss, seed }) {
     const words = [LINK, ...this.devices, "--delay-ms", roundTripMs / 2, "--loss", loss, "--seed", seed];
     this.link = spawn("python3", words.map(String), { stdio: ["ignore", "pipe", "inherit"] });
     await once(this.link.stdout, "data");
-    this.link.stdout.on("data", (text) => (this.counts = JSON.parse(text)));
+    this.link.stdout.on("data", (text) => (this.said += text));
     const [near, far] = this.devices;
     ip("netns", "add", this.namespace);
     ip("link", "set", far, "netns", this.namespace);
@@ -70,11 +70,11 @@ class FarHost {
 
   /** Takes the host down; gives the link's counts. */
   async stop() {
-    const ended = once(this.link, "exit");
+    const ended = once(this.link, "close");
     this.link.kill("SIGTERM");
     await ended;
     ip("netns", "delete", this.namespace);
     rmSync(this.folder, { recursive: true, force: true });
-    return this.counts;
+    return JSON.parse(this.said);
   }
 }

@@ -30,7 +30,7 @@ export function programFolder() {
 /**
  * Starts control and, through it, an engine, and waits until both are ready.
  *
- * `host`: address for HTTP and media (127.0.0.1). `io`, `cores`: as the flags. `flags`: further ones.
+ * `host`: address for HTTP and media (127.0.0.1), `mediaHost`: another one for media. `io`, `cores`: as the flags. `flags`: further ones.
  * `token`: API token, needed where `host` is not loopback.
  */
 export async function startServer(options = {}) {
@@ -44,7 +44,7 @@ export async function startServer(options = {}) {
 
 class Server {
   constructor(options, httpPort, mediaPort) {
-    const { host = "127.0.0.1", io = "auto", cores = "0,1", flags = [], token } = options;
+    const { host = "127.0.0.1", mediaHost = host, io = "auto", cores = "0,1", flags = [], token } = options;
     const plain = udpPortRange(40);
     this.folder = mkdtempSync(join(tmpdir(), "weirgate-e2e-"));
     this.host = host;
@@ -58,7 +58,7 @@ class Server {
     this.program = join(programs, "weirgate-control");
     this.flags = [
       ["--http-listen", `${host}:${httpPort}`],
-      ["--media-listen", `${host}:${mediaPort}`],
+      ["--media-listen", `${mediaHost}:${mediaPort}`],
       ["--plain-ports", `${plain.first}-${plain.last}`],
       ["--engine-socket", this.socket],
       ["--engine-bin", join(programs, "weirgate-engine")],

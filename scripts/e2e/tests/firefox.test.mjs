@@ -16,7 +16,8 @@ describe("Firefox", { skip: missing }, () => {
   let firefox;
 
   before(async () => {
-    server = await startServer();
+    // Firefox gathers no loopback address, so the media port is open on this machine's own as well.
+    server = await startServer({ mediaHost: "0.0.0.0" });
     [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
   });
 

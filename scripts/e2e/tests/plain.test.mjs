@@ -38,7 +38,7 @@ describe("plain transports", () => {
   });
 
   function run(program, ...words) {
-    const child = spawn(program, words.flat().map(String), { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, words.flat(Infinity).map(String), { stdio: ["ignore", "pipe", "pipe"] });
     child.output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (child.output += text));
     child.ended = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
@@ -52,15 +52,16 @@ describe("plain transports", () => {
   it("a page decodes what ffmpeg sends into the room", { timeout: 60_000 }, async () => {
     const ports = {};
     for (const kind of ["video", "audio"]) {
-      const transport = await plainTransport({ comedia: true });
-      ports[kind] = transport.tuple.localPort;
+      // ffmpeg sends RTCP from a socket of its own.
+      const transport = await plainTransport({ comedia: true, rtcpMux: false });
+      ports[kind] = { rtp: transport.tuple.localPort, rtcp: transport.rtcpTuple.localPort };
       await server.api("POST", `/v1/transports/${transport.id}/producers`, {
         kind,
         rtpParameters: { codecs: [CODECS[kind]], encodings: [{ ssrc: SSRC[kind] }], rtcp: { cname: "ffmpeg" } },
       });
     }
     const target = (kind) => ["-payload_type", CODECS[kind].payloadType, "-ssrc", SSRC[kind], "-f", "rtp",
-      `rtp://${HOST}:${ports[kind]}?rtcpport=${ports[kind]}&pkt_size=1200`];
+      `rtp://${HOST}:${ports[kind].rtp}?rtcpport=${ports[kind].rtcp}&pkt_size=1200`];
     const sender = run("ffmpeg", "-hide_banner", "-loglevel", "warning", "-re",
       ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15", "-f", "lavfi", "-i", "sine=frequency=440"],
       ["-map", "0:v", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", 8, "-g", 15, "-b:v", "300k", target("video")],
