@@ -1,0 +1,2 @@
+//! Made next.
+fn main() {}
