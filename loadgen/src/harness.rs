@@ -14,9 +14,9 @@ use crate::api::Api;
 
 /// Ports of one server: HTTP, media, then the plain ones. All lie below the ports that Linux
 /// hands out by itself.
-const FIRST_PORT: u16 = 20_000;
+const FIRST_PORT: u16 = 28_000;
 const PORTS_PER_SLOT: u16 = 400;
-const SLOTS: u16 = 30;
+const SLOTS: u16 = 11;
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What differs between servers under test.
@@ -81,6 +81,8 @@ impl Server {
         engine.arg("--socket").arg(&socket);
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, slot.first_port));
         let mut control = program("weirgate-control")?;
+        // An engine that dies is a failure here, not a reason for another one.
+        control.arg("--engine-bin").arg("/bin/false");
         control
             .arg("--engine-socket")
             .arg(&socket)
@@ -189,13 +191,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let was_alive = self.check_alive();
         for child in self.control.iter_mut().chain([&mut self.engine]) {
             // It may have ended by itself.
             let _ = child.kill();
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("{}", self.logs());
+            match was_alive {
+                Ok(()) => eprintln!("{}", self.logs()),
+                Err(error) => eprintln!("{error:#}"),
+            }
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -267,9 +273,14 @@ impl PortSlot {
         for slot in 0..SLOTS {
             let path = std::env::temp_dir().join(format!("weirgate-test-ports-{slot}.lock"));
             let file = File::options().create(true).append(true).open(&path)?;
-            if file.try_lock().is_ok() {
+            let first_port = FIRST_PORT + slot * PORTS_PER_SLOT;
+            let is_free = file.try_lock().is_ok()
+                // Others than tests may use the ports as well.
+                && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, first_port)).is_ok()
+                && std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, first_port + 1)).is_ok();
+            if is_free {
                 return Ok(Self {
-                    first_port: FIRST_PORT + slot * PORTS_PER_SLOT,
+                    first_port,
                     _lock: file,
                 });
             }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod dtls_client;
 pub mod harness;
 pub mod ice;
+pub mod latency;
 pub mod leg;
 pub mod marker;
 pub mod plain_client;

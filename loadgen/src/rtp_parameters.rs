@@ -5,9 +5,10 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::latency::LatencySink;
 use crate::marker::PayloadFormat;
 use crate::random;
-use crate::receiver::{FlowConfig, LatencySink};
+use crate::receiver::FlowConfig;
 use crate::sender::{Shape, StreamConfig};
 
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";

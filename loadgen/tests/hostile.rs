@@ -252,8 +252,9 @@ async fn forged_and_replayed_media_reaches_nobody() {
     // From the sender's own address, with its own SSRC, by another key.
     let forged_key = SrtpKey::random(session.send.suite()).unwrap();
     let mut forger = Sealer::new(&forged_key).unwrap();
-    for sequence in 0..500 {
-        let sequence = config.first_sequence.wrapping_add(sequence);
+    for ahead in 0..500 {
+        // None of these numbers was used yet: what is used is refused as a replay even sooner.
+        let sequence = config.first_sequence.wrapping_add(2000 + ahead);
         let forged = forger
             .rtp(&rtp(config.payload_type, sequence, config.ssrc))
             .unwrap();

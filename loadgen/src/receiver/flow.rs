@@ -1,8 +1,5 @@
 //! One stream as it arrives: authenticity, order, loss, latency.
 
-use std::sync::{Arc, Mutex};
-
-use hdrhistogram::Histogram;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use rtp::header::Header;
@@ -11,11 +8,9 @@ use rtp::packet::Packet as RtpPacket;
 use super::missing::Missing;
 use super::window::{Arrival, SeenWindow};
 use crate::clock::{NS_PER_S, ntp_short, ntp_time};
+use crate::latency::LatencySink;
 use crate::leg::lock;
 use crate::marker::{Marker, PayloadFormat};
-
-/// Latencies of many flows in ns, arrival minus intended send time.
-pub type LatencySink = Arc<Mutex<Histogram<u64>>>;
 
 /// What is expected of a flow.
 #[derive(Debug, Clone)]
@@ -367,7 +362,7 @@ mod tests {
             format: PayloadFormat::Vp8,
             stream: 5,
             asked_ns: 0,
-            latency: Arc::new(Mutex::new(Histogram::new(3).unwrap())),
+            latency: crate::latency::sink(),
         })
     }
 

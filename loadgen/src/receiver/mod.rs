@@ -14,7 +14,7 @@ use rtcp::transport_feedbacks::transport_layer_nack::{
 };
 use rtp::packet::Packet as RtpPacket;
 
-pub use flow::{FlowConfig, FlowStats, LatencySink, SenderReportSeen};
+pub use flow::{FlowConfig, FlowStats, SenderReportSeen};
 
 use crate::clock::NS_PER_S;
 use crate::leg::{Compound, Media, Outbound};

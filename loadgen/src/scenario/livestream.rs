@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -16,10 +15,11 @@ use super::{Interrupt, Tally};
 use crate::api::{Api, Router};
 use crate::clock::now_ns;
 use crate::harness;
+use crate::latency::{self, LatencySink};
 use crate::leg::{Leg, Media, lock};
 use crate::plain_client::{PlainClient, PlainSetup};
 use crate::random;
-use crate::receiver::{LatencySink, Receiver, ReceiverConfig};
+use crate::receiver::{Receiver, ReceiverConfig};
 use crate::report::{Ending, Percentiles, Progress, Report};
 use crate::rtp_parameters::{RtpCapabilities, SendOptions, receiving, sending};
 use crate::sender::{Generator, SenderFeedback, Shape, Stream, StreamConfig};
@@ -94,7 +94,7 @@ impl Livestream {
         interrupt: &Interrupt,
         progress: &dyn Progress,
     ) -> Result<Report> {
-        let latency = Latency::new()?;
+        let latency = Latency::new();
         let sender = self.start_sender(api, router).await?;
         let generator = Generator::start()?;
         sender
@@ -327,12 +327,11 @@ struct Latency {
 }
 
 impl Latency {
-    fn new() -> Result<Self> {
-        let sink = || anyhow::Ok(Arc::new(Mutex::new(Histogram::new(3)?)));
-        Ok(Self {
-            video: sink()?,
-            audio: sink()?,
-        })
+    fn new() -> Self {
+        Self {
+            video: latency::sink(),
+            audio: latency::sink(),
+        }
     }
 
     fn of(&self, shape: Shape) -> LatencySink {
@@ -456,7 +455,7 @@ impl Audience {
         &self,
         of: impl Fn(&crate::receiver::FlowStats) -> Option<u64>,
     ) -> Option<Percentiles> {
-        let mut histogram = Histogram::<u64>::new(3).ok()?;
+        let mut histogram = latency::histogram();
         for member in &self.members {
             lock(&member.receiver)
                 .stats()

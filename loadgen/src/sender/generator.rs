@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use super::schedule::{Planned, Schedule};
 use super::stream::Stream;
 use crate::clock::{NS_PER_S, now_ns};
+use crate::latency;
 use crate::leg::lock;
 
 /// Sends every stream it is given until it is stopped or dropped.
@@ -39,7 +40,7 @@ impl Generator {
     /// Starts the thread.
     pub fn start() -> Result<Self> {
         let (commands, queue) = mpsc::channel();
-        let lateness = Arc::new(Mutex::new(Histogram::new(2)?));
+        let lateness = Arc::new(Mutex::new(latency::histogram()));
         let worker = Worker {
             queue,
             lateness: Arc::clone(&lateness),

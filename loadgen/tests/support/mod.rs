@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use weirgate_loadgen::api::{Api, Router, WebRtcOffer};
@@ -161,7 +160,7 @@ impl Call {
                 .consume(&client.id, producer, capabilities, &json!({"paused": true}))
                 .await
                 .unwrap();
-            let latency = Arc::new(Mutex::new(Histogram::new(3).unwrap()));
+            let latency = weirgate_loadgen::latency::sink();
             let flow =
                 receiving(&consumer.rtp_parameters, stream.config(), now_ns(), latency).unwrap();
             ssrcs.push(flow.ssrc);
@@ -298,7 +297,7 @@ pub async fn until_field(api: &Api, path: &str, field: &str, wanted: &str) {
 /// An engine counter over all shards.
 pub async fn counter(api: &Api, name: &str) -> u64 {
     let metrics = api.metrics().await.unwrap();
-    let full = format!("weirgate_{name}_total");
+    let full = format!("weirgate_engine_{name}_total");
     let sum = metrics.sum(&full);
     sum.unwrap_or_else(|| panic!("no {full} in\n{}", metrics.text())) as u64
 }
