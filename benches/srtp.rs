@@ -1,7 +1,7 @@
 //! Time per packet to seal and open, ours and `webrtc-srtp`'s, in one run.
 //!
 //! `seal` and `open` go through [`RING`] packets of one stream, `fan_out` seals one packet for
-//! [`RECEIVERS`] receivers with a key each.
+//! 1, 16 and 200 receivers with a key each.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that can not set up stops")]
 
@@ -17,8 +17,8 @@ use weirgate_srtp::{Opener, Sealer, SrtpKey, SrtpSuite};
 
 /// Packets that are in memory at a time: like a receive batch, they fit the second-level cache.
 const RING: usize = 64;
-/// Receivers of `fan_out`.
-const RECEIVERS: usize = 200;
+/// Receivers of `fan_out`: all in the first-level cache, some, none.
+const RECEIVERS: [usize; 3] = [1, 16, 200];
 const SSRC: u32 = 0x1234_5678;
 /// A full video packet and 20 ms of opus at 64 kbit/s with its header.
 const PACKET_BYTES: [usize; 2] = [1200, 180];
@@ -160,16 +160,19 @@ fn fan_out(criterion: &mut Criterion) {
     for len in PACKET_BYTES {
         let mut group = criterion.benchmark_group(format!("srtp/fan_out/{len}"));
         group.throughput(Throughput::Elements(1));
-        for suite in SrtpSuite::ALL {
-            let sealers: Vec<_> = (0..RECEIVERS)
+        for (suite, receivers) in SrtpSuite::ALL
+            .into_iter()
+            .flat_map(|suite| RECEIVERS.map(|receivers| (suite, receivers)))
+        {
+            let sealers: Vec<_> = (0..receivers)
                 .map(|seed| Sealer::new(&srtp_key(suite, seed as u8)).unwrap())
                 .collect();
             let mut source = rtp_packet(SSRC, 0, len);
-            let mut slots = vec![0; RECEIVERS * (len + 16)];
+            let mut slots = vec![0; receivers * (len + 16)];
             let mut index = 0u64;
-            group.bench_function(BenchmarkId::new("weirgate", suite.name()), |bencher| {
+            group.bench_function(BenchmarkId::new(suite.name(), receivers), |bencher| {
                 bencher.iter_custom(|count| {
-                    let rounds = count.div_ceil(RECEIVERS as u64);
+                    let rounds = count.div_ceil(receivers as u64);
                     let started = Instant::now();
                     for _ in 0..rounds {
                         source[2..4].copy_from_slice(&(index as u16).to_be_bytes());
@@ -179,8 +182,8 @@ fn fan_out(criterion: &mut Criterion) {
                         }
                         index += 1;
                     }
-                    per_count(started.elapsed(), count, rounds * RECEIVERS as u64)
-                });
+                    per_count(started.elapsed(), count, rounds * receivers as u64)
+                })
             });
         }
     }

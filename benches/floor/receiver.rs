@@ -1,0 +1,135 @@
+//! The receiving process: it takes in whatever comes, joined datagrams as they are (UDP_GRO), and
+//! tells on demand how many and for how much CPU time.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+use std::{io, thread};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use weirgate_io::{IoKind, IoOptions, Waker, bind_plain, open};
+use weirgate_shard::SocketId;
+
+use crate::args::Args;
+use crate::cpu;
+
+/// Where both ends are.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Longer than any pause of a sender.
+const SLEEP: Duration = Duration::from_secs(1);
+
+/// The receiver's figures since it began.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// Datagrams.
+    pub(crate) received: u64,
+    /// Datagrams that full socket buffers dropped, as far as the kernel told.
+    pub(crate) dropped: u64,
+    /// CPU time of the process.
+    pub(crate) cpu: Duration,
+}
+
+/// The receiver as the sender sees it. Ends with it.
+pub(crate) struct ReceiverProcess {
+    child: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    /// One per receiver.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl ReceiverProcess {
+    /// Starts it; its sockets are bound when this returns.
+    pub(crate) fn start(args: &Args) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--receive", &args.receivers.to_string()])
+            .args(["--receiver-core", &args.receiver_core_argument()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the receiver")?;
+        let questions = child.stdin.take();
+        let answers = child.stdout.take().context("a receiver without output")?;
+        let mut process = Self {
+            child,
+            questions,
+            answers: BufReader::new(answers),
+            addresses: Vec::new(),
+        };
+        process.addresses = serde_json::from_str(&process.line()?)?;
+        Ok(process)
+    }
+
+    /// Asks for the figures now.
+    pub(crate) fn mark(&mut self) -> Result<Mark> {
+        let questions = self.questions.as_mut().context("the receiver is gone")?;
+        questions.write_all(b"\n")?;
+        questions.flush()?;
+        Ok(serde_json::from_str(&self.line()?)?)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            bail!("the receiver ended; it may have said why");
+        }
+        Ok(line)
+    }
+}
+
+impl Drop for ReceiverProcess {
+    fn drop(&mut self) {
+        self.questions = None;
+        // It ends with its input.
+        let _ = self.child.wait();
+    }
+}
+
+/// The receiving process itself.
+pub(crate) fn run(sockets: usize, core: Option<usize>) -> Result<()> {
+    cpu::pin(core)?;
+    let mut backend = open(IoKind::Mmsg, &IoOptions::default())?;
+    let mut addresses = Vec::with_capacity(sockets);
+    for number in 0..sockets {
+        let socket = bind_plain(LOOPBACK, 0)?;
+        addresses.push(socket.local_addr()?);
+        backend.add_socket(SocketId(number as u32), socket)?;
+    }
+    let questions = listen(backend.waker());
+    println!("{}", serde_json::to_string(&addresses)?);
+    loop {
+        backend.receive(Some(SLEEP), &mut |_| ())?;
+        match questions.try_recv() {
+            Ok(()) => {
+                let counters = backend.counters();
+                let mark = Mark {
+                    received: counters.datagrams_in,
+                    dropped: counters.kernel_drops,
+                    cpu: cpu::process_time()?,
+                };
+                println!("{}", serde_json::to_string(&mark)?);
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+/// Every line of the input is a question; with its end the channel ends.
+fn listen(waker: Waker) -> Receiver<()> {
+    let (asked, questions) = channel();
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            if line.is_err() || asked.send(()).is_err() {
+                break;
+            }
+            waker.wake();
+        }
+        drop(asked);
+        waker.wake();
+    });
+    questions
+}

@@ -1,0 +1,227 @@
+//! Ways to send the same packets: the engine's back ends, and sendmmsg alone.
+
+use std::io::IoSlice;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::UdpGsoSegment;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, setsockopt};
+use weirgate_io::{Backend, FailedTrain, IoChoice, IoKind, IoOptions, bind_media, bind_plain};
+use weirgate_io::{open, probe};
+use weirgate_shard::{Path, SocketId, TxBatch};
+
+use crate::args::{Args, Sockets, Via};
+use crate::receiver::LOOPBACK;
+use crate::seal;
+
+/// Bytes handed over at once, as by the engine's loop.
+pub(crate) const BATCH_BYTES: usize = 512 << 10;
+/// Messages of one call, as in the engine's back ends.
+const MESSAGES: usize = 256;
+
+/// Sends packets that were sealed before.
+pub(crate) trait Sender {
+    /// One train of that many packets to every receiver. Answers how many packets the kernel did
+    /// not take.
+    fn wave(&mut self, segments: usize) -> Result<u64>;
+
+    /// Sleeps as the engine would.
+    fn sleep(&mut self, time: Duration) -> Result<()>;
+}
+
+/// Makes a sender to all these addresses.
+pub(crate) fn make(via: Via, args: &Args, to: &[SocketAddr]) -> Result<Box<dyn Sender>> {
+    Ok(match via {
+        Via::Bare => Box::new(Bare::new(args, to)?),
+        Via::Mmsg => Box::new(ByBackend::new(IoKind::Mmsg, args, to)?),
+        Via::Uring => {
+            if let Err(reason) = probe(IoChoice::Uring) {
+                bail!("{reason} (--via bare,mmsg measures without it)");
+            }
+            Box::new(ByBackend::new(IoKind::Uring, args, to)?)
+        }
+    })
+}
+
+/// The sockets, and for each receiver the number of its own.
+fn bind(args: &Args) -> Result<(Vec<UdpSocket>, Vec<usize>)> {
+    Ok(match args.sockets {
+        Sockets::Media => {
+            let any = SocketAddr::from(([0, 0, 0, 0], 0));
+            (bind_media(any, 1)?, vec![0; args.receivers])
+        }
+        Sockets::Plain => {
+            let bound: std::io::Result<_> = (0..args.receivers)
+                .map(|_| bind_plain(LOOPBACK, 0))
+                .collect();
+            (bound?, (0..args.receivers).collect())
+        }
+    })
+}
+
+/// The engine's way: trains of a batch through a back end.
+struct ByBackend {
+    backend: Box<dyn Backend>,
+    /// Its arena is full of sealed packets, which stay when its trains are cleared.
+    batch: TxBatch,
+    paths: Vec<Path>,
+    packet_bytes: usize,
+    failed: Vec<FailedTrain>,
+}
+
+impl ByBackend {
+    fn new(kind: IoKind, args: &Args, to: &[SocketAddr]) -> Result<Self> {
+        let mut backend = open(kind, &IoOptions::default())?;
+        let (sockets, of_receiver) = bind(args)?;
+        for (number, socket) in sockets.into_iter().enumerate() {
+            backend.add_socket(SocketId(number as u32), socket)?;
+        }
+        let path = |(&remote, socket)| Path {
+            socket: SocketId(socket as u32),
+            local: (args.sockets == Sockets::Media).then_some(LOOPBACK),
+            remote,
+        };
+        let paths: Vec<Path> = to.iter().zip(of_receiver).map(path).collect();
+        let mut batch = TxBatch::new(BATCH_BYTES);
+        let packets = seal::sealed_packets(args.packet, BATCH_BYTES / args.packet);
+        for packet in packets.chunks_exact(args.packet) {
+            if let Some(slot) = batch.slot(packet.len()) {
+                slot.copy_from_slice(packet);
+                batch.commit(paths[0], packet.len());
+            }
+        }
+        Ok(Self {
+            backend,
+            batch,
+            paths,
+            packet_bytes: args.packet,
+            failed: Vec::with_capacity(TxBatch::MAX_TRAINS),
+        })
+    }
+
+    fn flush(&mut self) -> u64 {
+        self.failed.clear();
+        self.backend.send(&self.batch, &mut self.failed);
+        self.batch.clear();
+        let lost = self
+            .failed
+            .iter()
+            .map(|train| u64::from(train.segments_lost));
+        lost.sum()
+    }
+}
+
+impl Sender for ByBackend {
+    fn wave(&mut self, segments: usize) -> Result<u64> {
+        let mut refused = 0;
+        self.batch.clear();
+        for index in 0..self.paths.len() {
+            if self.batch.slot(segments * self.packet_bytes).is_none() {
+                refused += self.flush();
+            }
+            for _ in 0..segments {
+                self.batch.commit(self.paths[index], self.packet_bytes);
+            }
+        }
+        Ok(refused + self.flush())
+    }
+
+    fn sleep(&mut self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.backend.receive(Some(left), &mut |_| ())?;
+        }
+    }
+}
+
+/// sendmmsg with what it needs made ready; the kernel cuts trains as the socket's option says.
+struct Bare {
+    sockets: Vec<UdpSocket>,
+    /// Messages go from their receivers' sockets: as many at once as have one in common.
+    per_call: usize,
+    addresses: Vec<Option<SockaddrIn>>,
+    headers: MultiHeaders<SockaddrIn>,
+    packets: Vec<u8>,
+    packet_bytes: usize,
+}
+
+impl Bare {
+    fn new(args: &Args, to: &[SocketAddr]) -> Result<Self> {
+        let (sockets, _) = bind(args)?;
+        for socket in &sockets {
+            setsockopt(socket, UdpGsoSegment, &(args.packet as i32))?;
+        }
+        let address = |to: &SocketAddr| match to {
+            SocketAddr::V4(to) => Some(SockaddrIn::from(*to)),
+            SocketAddr::V6(_) => None,
+        };
+        Ok(Self {
+            per_call: match args.sockets {
+                Sockets::Media => MESSAGES,
+                Sockets::Plain => 1,
+            },
+            sockets,
+            addresses: to.iter().map(address).collect(),
+            headers: MultiHeaders::preallocate(MESSAGES, None),
+            packets: seal::sealed_packets(args.packet, BATCH_BYTES / args.packet),
+            packet_bytes: args.packet,
+        })
+    }
+
+    /// Sends to some receivers from one socket; answers how many messages were not taken.
+    fn call(&mut self, first: usize, train_bytes: usize) -> Result<u64> {
+        let last = (first + self.per_call).min(self.addresses.len());
+        let fd = self.sockets[first % self.sockets.len()].as_raw_fd();
+        let trains = self.packets.len() / train_bytes;
+        let messages: Vec<[IoSlice<'_>; 1]> = (first..last)
+            .map(|receiver| {
+                let offset = receiver % trains * train_bytes;
+                [IoSlice::new(&self.packets[offset..offset + train_bytes])]
+            })
+            .collect();
+        let mut from = 0;
+        let mut refused = 0;
+        while from < messages.len() {
+            let sent = sendmmsg(
+                fd,
+                &mut self.headers,
+                &messages[from..],
+                &self.addresses[first + from..last],
+                [],
+                MsgFlags::empty(),
+            );
+            from += match sent {
+                Ok(sent) => sent.count(),
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => {
+                    refused += 1;
+                    1
+                }
+                Err(error) => bail!("sendmmsg: {error}"),
+            };
+        }
+        Ok(refused)
+    }
+}
+
+impl Sender for Bare {
+    fn wave(&mut self, segments: usize) -> Result<u64> {
+        let mut refused = 0;
+        for first in (0..self.addresses.len()).step_by(self.per_call) {
+            refused += self.call(first, segments * self.packet_bytes)?;
+        }
+        Ok(refused * segments as u64)
+    }
+
+    fn sleep(&mut self, time: Duration) -> Result<()> {
+        thread::sleep(time);
+        Ok(())
+    }
+}
