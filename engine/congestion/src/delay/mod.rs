@@ -1,0 +1,119 @@
+//! The bandwidth as the delay of arrivals tells it: groups of packets, the trend of their delay,
+//! the detector of overuse, and the rate control it steers.
+
+mod groups;
+mod link_capacity;
+mod overuse;
+mod rate_control;
+mod trendline;
+
+use crate::millis;
+use groups::Groups;
+use overuse::OveruseDetector;
+pub(crate) use overuse::Usage;
+use rate_control::RateControl;
+use trendline::Trendline;
+
+/// Feedback after a silence this long says nothing of the trend before.
+const STALE_US: u64 = millis(2_000);
+
+#[derive(Debug)]
+pub(crate) struct DelayEstimate {
+    groups: Groups,
+    trendline: Trendline,
+    detector: OveruseDetector,
+    rate: RateControl,
+    /// When a packet was last reported as arrived.
+    reported_us: u64,
+    overused_us: Option<u64>,
+    usage: Usage,
+}
+
+/// What an update came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DelayUpdate {
+    /// The queue that had grown is drained.
+    pub(crate) recovered: bool,
+}
+
+impl DelayEstimate {
+    pub(crate) fn new(now_us: u64, initial_bps: f64) -> Self {
+        Self {
+            groups: Groups::default(),
+            trendline: Trendline::default(),
+            detector: OveruseDetector::default(),
+            rate: RateControl::new(initial_bps),
+            reported_us: now_us,
+            overused_us: None,
+            usage: Usage::Normal,
+        }
+    }
+
+    pub(crate) const fn bps(&self) -> f64 {
+        self.rate.estimate_bps()
+    }
+
+    pub(crate) const fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Overuse was last seen then.
+    pub(crate) const fn overused_us(&self) -> Option<u64> {
+        self.overused_us
+    }
+
+    pub(crate) const fn set_rtt(&mut self, rtt_us: u64) {
+        self.rate.set_rtt(rtt_us);
+    }
+
+    /// Keeps the estimate within limits, or replaces it.
+    pub(crate) const fn set_bps(&mut self, now_us: u64, bps: f64) {
+        self.rate.set_estimate(now_us, bps);
+    }
+
+    /// A packet arrived. `now_us` is our time, `arrival_us` the receiver's.
+    pub(crate) fn arrived(&mut self, now_us: u64, sent_us: u64, arrival_us: u64) {
+        if now_us.saturating_sub(self.reported_us) > STALE_US {
+            self.groups = Groups::default();
+            self.trendline = Trendline::default();
+            self.detector = OveruseDetector::default();
+        }
+        self.reported_us = now_us;
+        let Some(variation) = self.groups.packet(now_us, sent_us, arrival_us) else {
+            return;
+        };
+        let slope = self.trendline.update(variation);
+        let variations = self.trendline.count();
+        self.detector
+            .update(arrival_us, variation.sent_us, slope, variations);
+    }
+
+    /// Draws the conclusion from the packets of one feedback message, or from a report by which
+    /// nothing is known of delays. A probe's result is taken unless a queue grows.
+    pub(crate) fn update(
+        &mut self,
+        now_us: u64,
+        throughput_bps: Option<f64>,
+        probe_bps: Option<f64>,
+    ) -> DelayUpdate {
+        let before = std::mem::replace(&mut self.usage, self.detector.usage());
+        if self.usage == Usage::Over {
+            self.overused_us = Some(now_us);
+            if self.rate.may_decrease(now_us, throughput_bps) {
+                match throughput_bps {
+                    Some(_) => self.rate.update(now_us, Usage::Over, throughput_bps),
+                    // It is not known what arrives.
+                    None => self.rate.halve(now_us),
+                }
+            }
+            return DelayUpdate::default();
+        }
+        match probe_bps {
+            Some(bps) => self.rate.set_estimate(now_us, bps),
+            None => self.rate.update(now_us, self.usage, throughput_bps),
+        }
+        DelayUpdate {
+            recovered: before == Usage::Under && self.usage == Usage::Normal,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Whether the one-way delay grows: the slope of a line through its smoothed course.
+
+use super::groups::Variation;
+
+/// Points the line goes through.
+const WINDOW: usize = 20;
+/// The share of the old value in the smoothed delay.
+const SMOOTHING: f64 = 0.9;
+
+/// A point of the smoothed course, in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Point {
+    at_ms: f64,
+    delay_ms: f64,
+}
+
+/// Accumulates delay variations and fits a line by least squares.
+#[derive(Debug, Default)]
+pub(super) struct Trendline {
+    points: [Point; WINDOW],
+    /// Points taken; the ring is full from [`WINDOW`] on.
+    count: usize,
+    elapsed_ms: f64,
+    accumulated_ms: f64,
+    smoothed_ms: f64,
+    slope: f64,
+}
+
+impl Trendline {
+    /// Takes a variation; the slope in milliseconds of delay per millisecond, 0 before the window
+    /// is full.
+    pub(super) fn update(&mut self, variation: Variation) -> f64 {
+        let arrived_ms = variation.arrived_us as f64 / 1_000.0;
+        let sent_ms = variation.sent_us as f64 / 1_000.0;
+        self.elapsed_ms += arrived_ms;
+        self.accumulated_ms += arrived_ms - sent_ms;
+        self.smoothed_ms = SMOOTHING * self.smoothed_ms + (1.0 - SMOOTHING) * self.accumulated_ms;
+        self.points[self.count % WINDOW] = Point {
+            at_ms: self.elapsed_ms,
+            delay_ms: self.smoothed_ms,
+        };
+        self.count += 1;
+        if self.count >= WINDOW
+            && let Some(slope) = self.fit()
+        {
+            self.slope = slope;
+        }
+        self.slope
+    }
+
+    /// Variations taken.
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// `None` where all points are of one moment.
+    fn fit(&self) -> Option<f64> {
+        let sum = self.points.iter().fold((0.0, 0.0), |sum, point| {
+            (sum.0 + point.at_ms, sum.1 + point.delay_ms)
+        });
+        let mean_at = sum.0 / WINDOW as f64;
+        let mean_delay = sum.1 / WINDOW as f64;
+        let mut numerator = 0.0;
+        let mut denominator = 0.0;
+        for point in &self.points {
+            let at = point.at_ms - mean_at;
+            numerator += at * (point.delay_ms - mean_delay);
+            denominator += at * at;
+        }
+        (denominator > 0.0).then(|| numerator / denominator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slope_after(arrived_us: u64, sent_us: u64, count: usize) -> f64 {
+        let mut trendline = Trendline::default();
+        let variation = Variation {
+            sent_us,
+            arrived_us,
+        };
+        (0..count).fold(0.0, |_, _| trendline.update(variation))
+    }
+
+    #[test]
+    fn no_slope_before_the_window_is_full() {
+        assert!(slope_after(22_000, 20_000, WINDOW - 1).abs() < f64::EPSILON);
+        assert!(slope_after(22_000, 20_000, WINDOW) > 0.0);
+    }
+
+    #[test]
+    fn the_slope_goes_to_the_share_by_which_delay_grows() {
+        assert!((slope_after(22_000, 20_000, 200) - 2.0 / 22.0).abs() < 1e-3);
+        assert!((slope_after(18_000, 20_000, 200) + 2.0 / 18.0).abs() < 1e-3);
+        assert!(slope_after(20_000, 20_000, 200).abs() < 1e-9);
+    }
+
+    #[test]
+    fn arrivals_of_one_moment_have_no_slope() {
+        assert!(slope_after(0, 20_000, 100).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,335 @@
+//! A leaky bucket that spreads what leaves, so that a key frame does not fill the path's queue;
+//! and the rate at which probes leave.
+
+use crate::probing::ProbeCluster;
+use crate::{NEVER_US, millis};
+
+/// The rate that leaves, by the target: above it, since the target is a mean.
+const PACE_FACTOR: f64 = 2.5;
+/// Slower is no use.
+const MIN_RATE_BPS: f64 = 100_000.0;
+/// What may leave at once, as time at the rate.
+const BURST_US: u64 = millis(5);
+/// The same where the target is well over what is sent.
+const WIDE_BURST_US: u64 = millis(20);
+/// The target is well over what is sent from this factor on.
+const WIDE_FACTOR: u64 = 2;
+/// The rate is raised where the queue would take longer than this.
+const DRAIN_US: u64 = millis(250);
+/// A probe that is not sent in full by then is over.
+const PROBE_OVERTIME_US: u64 = millis(100);
+
+/// Paces what leaves towards one receiver, other than audio, which neither asks nor counts.
+///
+/// In each turn: while [`Self::budget`] is over zero a packet leaves and is passed to
+/// [`Self::spend`]; then, while [`Self::padding`] is over zero, a packet of padding, passed to
+/// [`Self::spend`] too; then the next turn is at [`Self::next_release`].
+#[derive(Debug)]
+pub struct Pacer {
+    target_bps: f64,
+    burst_us: u64,
+    /// What may leave; below zero after a packet that was larger than that.
+    tokens_bytes: f64,
+    updated_us: u64,
+    /// Something was left in the queue: a late turn may make up for the time.
+    is_backlogged: bool,
+    /// When the present queue has to be gone.
+    drain_by_us: Option<u64>,
+    probe: Option<ActiveProbe>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ActiveProbe {
+    cluster: ProbeCluster,
+    started_us: u64,
+    packets: u32,
+    bytes: u64,
+}
+
+impl Pacer {
+    /// A pacer for a target in bit/s.
+    pub fn new(now_us: u64, target_bps: u64) -> Self {
+        let mut pacer = Self {
+            target_bps: target_bps as f64,
+            burst_us: BURST_US,
+            tokens_bytes: 0.0,
+            updated_us: now_us,
+            is_backlogged: false,
+            drain_by_us: None,
+            probe: None,
+        };
+        pacer.tokens_bytes = pacer.burst_bytes();
+        pacer
+    }
+
+    /// Takes a new target and the rate sent of late ([`crate::SendSide::sent_bps`]), in bit/s.
+    pub fn set_target(&mut self, target_bps: u64, sent_bps: u64) {
+        self.target_bps = target_bps as f64;
+        let has_room = target_bps >= sent_bps.saturating_mul(WIDE_FACTOR);
+        self.burst_us = if has_room { WIDE_BURST_US } else { BURST_US };
+    }
+
+    /// Bytes that may leave now, with `queued_bytes` waiting. While it is over zero another
+    /// packet may leave, whatever its size.
+    pub fn budget(&mut self, now_us: u64, queued_bytes: u64) -> u64 {
+        self.advance(now_us, queued_bytes);
+        match &self.probe {
+            Some(probe) => probe.due_bytes(now_us),
+            None => self.tokens_bytes.min(self.burst_bytes()).ceil().max(0.0) as u64,
+        }
+    }
+
+    /// Bytes of padding that the probe under way needs now, with `queued_bytes` that may leave
+    /// instead.
+    pub fn padding(&self, now_us: u64, queued_bytes: u64) -> u64 {
+        self.probe
+            .map_or(0, |probe| probe.due_bytes(now_us))
+            .saturating_sub(queued_bytes)
+    }
+
+    /// Counts a packet that leaves.
+    pub fn spend(&mut self, bytes: u64) {
+        let Some(probe) = &mut self.probe else {
+            self.tokens_bytes -= bytes as f64;
+            return;
+        };
+        probe.packets += 1;
+        probe.bytes += bytes;
+        if probe.is_complete() {
+            self.probe = None;
+            // The probe has used up what was saved.
+            self.tokens_bytes = self.tokens_bytes.min(0.0);
+        }
+    }
+
+    /// When the next packets may leave, with `queued_bytes` left waiting: when there is a burst's
+    /// worth, so that they leave together. [`NEVER_US`] where nothing waits.
+    pub fn next_release(&mut self, now_us: u64, queued_bytes: u64) -> u64 {
+        self.advance(now_us, queued_bytes);
+        self.is_backlogged = queued_bytes > 0;
+        if let Some(probe) = &self.probe {
+            return probe.due_us().max(now_us);
+        }
+        if queued_bytes == 0 {
+            return NEVER_US;
+        }
+        let wanted_bytes = self.burst_bytes().min(queued_bytes as f64);
+        let missing_bytes = (wanted_bytes - self.tokens_bytes).max(0.0);
+        let wait_us = missing_bytes * 8_000_000.0 / self.rate_bps(now_us, queued_bytes);
+        now_us + wait_us.ceil() as u64
+    }
+
+    /// Begins a probe; one under way is given up.
+    pub const fn start_probe(&mut self, now_us: u64, cluster: ProbeCluster) {
+        self.probe = Some(ActiveProbe {
+            cluster,
+            started_us: now_us,
+            packets: 0,
+            bytes: 0,
+        });
+    }
+
+    /// A probe is under way.
+    pub const fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    fn advance(&mut self, now_us: u64, queued_bytes: u64) {
+        if self.probe.is_some_and(|probe| probe.is_late(now_us)) {
+            self.probe = None;
+        }
+        let is_drained = queued_bytes == 0;
+        match self.drain_by_us {
+            _ if is_drained => self.drain_by_us = None,
+            Some(by_us) if now_us < by_us => {}
+            _ => self.drain_by_us = Some(now_us + DRAIN_US),
+        }
+        let elapsed_us = now_us.saturating_sub(self.updated_us);
+        self.updated_us = self.updated_us.max(now_us);
+        let earned = self.rate_bps(now_us, queued_bytes) * elapsed_us as f64 / 8_000_000.0;
+        let most = if self.is_backlogged {
+            2.0 * self.burst_bytes().max(earned)
+        } else {
+            self.burst_bytes()
+        };
+        self.tokens_bytes = (self.tokens_bytes + earned).min(most);
+    }
+
+    /// The rate that leaves, raised where the queue would not be gone in time.
+    fn rate_bps(&self, now_us: u64, queued_bytes: u64) -> f64 {
+        let left_us = self.drain_by_us.map_or(DRAIN_US, |by_us| {
+            by_us.saturating_sub(now_us).clamp(self.burst_us, DRAIN_US)
+        });
+        let owed_bytes = queued_bytes as f64 - self.tokens_bytes.min(0.0);
+        let drain_bps = crate::rate_bps(owed_bytes, left_us as f64);
+        self.paced_bps().max(drain_bps)
+    }
+
+    fn paced_bps(&self) -> f64 {
+        (PACE_FACTOR * self.target_bps).max(MIN_RATE_BPS)
+    }
+
+    fn burst_bytes(&self) -> f64 {
+        self.paced_bps() * self.burst_us as f64 / 8_000_000.0
+    }
+}
+
+impl ActiveProbe {
+    /// Bytes that should have left by now and one packet have not.
+    fn due_bytes(&self, now_us: u64) -> u64 {
+        let elapsed_us = now_us.saturating_sub(self.started_us);
+        let by_now = self.cluster.rate_bps.saturating_mul(elapsed_us) / 8_000_000;
+        (by_now + 1).saturating_sub(self.bytes)
+    }
+
+    /// When the next packet is due.
+    fn due_us(&self) -> u64 {
+        self.started_us + (self.bytes * 8_000_000).div_ceil(self.cluster.rate_bps.max(1))
+    }
+
+    const fn is_complete(&self) -> bool {
+        self.packets >= self.cluster.min_packets && self.bytes >= self.cluster.min_bytes()
+    }
+
+    const fn is_late(&self, now_us: u64) -> bool {
+        now_us.saturating_sub(self.started_us) > 2 * self.cluster.duration_us + PROBE_OVERTIME_US
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, PacketKind, SendSide};
+
+    const PACKET: u64 = 1_200;
+
+    /// A queue of equal packets; what left, as `(time, packets)`, with turns `late_us` late.
+    fn drain(pacer: &mut Pacer, mut packets: u64, late_us: u64) -> Vec<(u64, u64)> {
+        let mut now_us = 0;
+        let mut left = Vec::new();
+        while packets > 0 {
+            let before = packets;
+            while packets > 0 && pacer.budget(now_us, packets * PACKET) > 0 {
+                pacer.spend(PACKET);
+                packets -= 1;
+            }
+            left.push((now_us, before - packets));
+            now_us = pacer
+                .next_release(now_us, packets * PACKET)
+                .saturating_add(late_us);
+        }
+        left
+    }
+
+    fn pacer(target_bps: u64) -> Pacer {
+        let mut pacer = Pacer::new(0, target_bps);
+        pacer.set_target(target_bps, target_bps);
+        pacer
+    }
+
+    #[test]
+    fn a_frame_leaves_at_two_and_a_half_times_the_target() {
+        let left = drain(&mut pacer(1_000_000), 20, 0);
+        let (last_us, _) = *left.last().unwrap();
+        // 24,000 bytes at 2.5 Mbit/s are 76.8 ms, less the first burst and the last packet.
+        assert!((66_000..=76_800).contains(&last_us), "{left:?}");
+        assert!(left.iter().all(|&(_, packets)| packets <= 3), "{left:?}");
+    }
+
+    #[test]
+    fn late_turns_do_not_slow_it() {
+        let (last_us, _) = *drain(&mut pacer(5_000_000), 100, 4_900).last().unwrap();
+        assert!(last_us <= 80_000, "{last_us}");
+    }
+
+    #[test]
+    fn bursts_are_wide_where_there_is_room() {
+        let mut pacer = pacer(5_000_000);
+        assert!(drain(&mut pacer, 9, 0).len() > 1);
+        let mut pacer = Pacer::new(0, 5_000_000);
+        pacer.set_target(5_000_000, 1_000_000);
+        assert_eq!(pacer.budget(0, 9 * PACKET), 7_813, "not in advance");
+        assert!(pacer.budget(millis(20), 9 * PACKET) >= 9 * PACKET);
+    }
+
+    #[test]
+    fn no_queue_takes_much_longer_than_a_quarter_of_a_second() {
+        let (last_us, _) = *drain(&mut pacer(100_000), 200, 0).last().unwrap();
+        assert!(last_us <= DRAIN_US + 20_000, "{last_us}");
+    }
+
+    #[test]
+    fn no_packet_waits_longer_where_more_comes() {
+        let mut pacer = pacer(100_000);
+        let mut queue = std::collections::VecDeque::new();
+        let mut longest_us = 0;
+        for now_us in (0..millis(3_000)).step_by(1_000) {
+            if now_us % 33_000 == 0 && now_us < millis(2_000) {
+                queue.extend([now_us; 8]);
+            }
+            while !queue.is_empty() && pacer.budget(now_us, queue.len() as u64 * PACKET) > 0 {
+                pacer.spend(PACKET);
+                longest_us = longest_us.max(now_us - queue.pop_front().unwrap_or_default());
+            }
+            pacer.next_release(now_us, queue.len() as u64 * PACKET);
+        }
+        assert!(longest_us <= DRAIN_US + 20_000, "{longest_us}");
+    }
+
+    #[test]
+    fn nothing_waiting_is_no_turn() {
+        assert_eq!(pacer(1_000_000).next_release(0, 0), NEVER_US);
+    }
+
+    #[test]
+    fn a_probe_leaves_at_its_rate_with_padding_for_what_media_does_not_fill() {
+        let mut send_side = SendSide::new(
+            Config {
+                initial_bps: 600_000,
+                min_bps: 30_000,
+                max_bps: 10_000_000,
+            },
+            0,
+        );
+        send_side.sent(0, 1, 1_200, PacketKind::Video);
+        let probe = send_side.probe(0).unwrap();
+        assert_eq!(probe.rate_bps, 1_800_000);
+        let mut pacer = pacer(600_000);
+        pacer.start_probe(0, probe);
+        let mut sent_us = Vec::new();
+        let mut now_us = 0;
+        let mut media = 2;
+        while pacer.is_probing() {
+            while media > 0 && pacer.budget(now_us, media * PACKET) > 0 {
+                pacer.spend(PACKET);
+                sent_us.push(now_us);
+                media -= 1;
+            }
+            while pacer.padding(now_us, media * PACKET) > 0 {
+                pacer.spend(PACKET);
+                sent_us.push(now_us);
+            }
+            now_us = pacer.next_release(now_us, media * PACKET);
+        }
+        assert_eq!(sent_us.len(), 5);
+        let took_us = sent_us[4] - sent_us[0];
+        assert!((21_000..=22_000).contains(&took_us), "4 packets: {took_us}");
+    }
+
+    #[test]
+    fn a_probe_that_cannot_be_sent_ends() {
+        let mut pacer = pacer(600_000);
+        let mut send_side = SendSide::new(
+            Config {
+                initial_bps: 600_000,
+                min_bps: 0,
+                max_bps: 10_000_000,
+            },
+            0,
+        );
+        send_side.sent(0, 1, 1_200, PacketKind::Video);
+        pacer.start_probe(0, send_side.probe(0).unwrap());
+        pacer.next_release(millis(200), 0);
+        assert!(!pacer.is_probing());
+    }
+}

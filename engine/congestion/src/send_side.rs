@@ -1,0 +1,497 @@
+//! The bandwidth towards one receiver, from all that is known of its path.
+
+use crate::acknowledged::AcknowledgedRate;
+use crate::application_limit::ApplicationLimit;
+use crate::delay::{DelayEstimate, Usage};
+use crate::history::{Fate, History};
+use crate::loss::{LossContext, LossEstimate};
+use crate::millis;
+use crate::probing::{ClusterId, ProbeCluster, ProbeContext, ProbeMeasure, ProbeSchedule};
+use crate::rate_meter::RateMeter;
+
+/// A deadline that never comes.
+pub const NEVER_US: u64 = u64::MAX;
+
+/// Statuses read from one feedback message; a message can claim 65,535 of them in a few bytes.
+const MAX_STATUSES: usize = 8_192;
+/// Unit of the reference time of feedback, and of its deltas
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
+const REFERENCE_UNIT_US: i64 = 64_000;
+const DELTA_UNIT_US: i64 = 250;
+/// Arrival times begin here, so that none is below zero.
+const ARRIVAL_ORIGIN_US: u64 = 1 << 50;
+
+/// Feedback that stays away for this long, and a round trip, while packets leave, has stopped.
+const STALL_US: u64 = millis(2_000);
+/// From then on the target falls to this share, again and again.
+const STALL_FACTOR: f64 = 0.8;
+const STALL_STEP_US: u64 = millis(500);
+/// Receiver reports are weighed together over this time.
+const REPORT_US: u64 = millis(1_000);
+/// Receiver reports tell nothing new this soon after transport-wide feedback.
+const FEEDBACK_FRESH_US: u64 = millis(5_000);
+/// The application counts as limited for this long after it was.
+const LIMITED_RECENTLY_US: u64 = millis(3_000);
+/// A poll is due at least this often, so that the state follows also when nothing happens.
+const POLL_US: u64 = millis(1_000);
+const FIRST_RTT_US: u64 = millis(200);
+const MAX_RTT_US: u64 = millis(10_000);
+/// Time after which a probe that could not be sent in full is over.
+const PROBE_OVERTIME_US: u64 = millis(100);
+
+/// What an estimate begins with, in bit/s.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// The first target.
+    pub initial_bps: u64,
+    /// The target is never lower.
+    pub min_bps: u64,
+    /// The target is never higher; nor lower than the minimum, which has precedence.
+    pub max_bps: u64,
+}
+
+/// What a packet is sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketKind {
+    /// Audio: leaves without being paced.
+    Audio,
+    /// Video sent for the first time.
+    Video,
+    /// A packet sent again because it was asked for.
+    Rtx,
+    /// A packet of a probe that carries nothing new.
+    Padding {
+        /// Its probe.
+        cluster: ClusterId,
+    },
+}
+
+/// What has been sent of a probe.
+#[derive(Debug, Clone, Copy)]
+struct ActiveProbe {
+    id: ClusterId,
+    packets_left: u32,
+    bytes_left: u64,
+    until_us: u64,
+}
+
+/// Receiver reports of the stretch of time under way.
+#[derive(Debug, Default)]
+struct Reports {
+    since_us: Option<u64>,
+    packets: f64,
+    lost: f64,
+    bytes_sent: u64,
+}
+
+/// Estimates the bandwidth towards one receiver.
+///
+/// Where transport-wide feedback comes ([`Self::feedback`]), the target is the lower of what
+/// delay and losses allow, found faster by probes; a REMB can only lower it. Without feedback it
+/// follows REMB ([`Self::remb`]), and where there is none it grows slowly while reports are good;
+/// losses limit it in each case.
+#[derive(Debug)]
+pub struct SendSide {
+    min_bps: f64,
+    max_bps: f64,
+    target_bps: f64,
+    wanted_bps: Option<f64>,
+    remb_bps: Option<f64>,
+    rtt_us: Option<f64>,
+    history: History,
+    acknowledged: AcknowledgedRate,
+    application: ApplicationLimit,
+    delay: DelayEstimate,
+    loss: LossEstimate,
+    measure: ProbeMeasure,
+    schedule: ProbeSchedule,
+    active_probe: Option<ActiveProbe>,
+    sent_rate: RateMeter,
+    reports: Reports,
+    /// Reference time of the newest feedback, and the arrival time it stands for.
+    reference: Option<(i32, u64)>,
+    feedback_us: Option<u64>,
+    /// When the first packet left that no feedback has come after.
+    unreported_since_us: Option<u64>,
+    stalled_us: Option<u64>,
+}
+
+impl SendSide {
+    /// An estimate that knows nothing but its configuration.
+    pub fn new(config: Config, now_us: u64) -> Self {
+        let min_bps = config.min_bps as f64;
+        let max_bps = (config.max_bps as f64).max(min_bps);
+        let target_bps = (config.initial_bps as f64).clamp(min_bps, max_bps);
+        Self {
+            min_bps,
+            max_bps,
+            target_bps,
+            wanted_bps: None,
+            remb_bps: None,
+            rtt_us: None,
+            history: History::default(),
+            acknowledged: AcknowledgedRate::default(),
+            application: ApplicationLimit::new(now_us, target_bps),
+            delay: DelayEstimate::new(now_us, target_bps),
+            loss: LossEstimate::default(),
+            measure: ProbeMeasure::default(),
+            schedule: ProbeSchedule::new(now_us, target_bps),
+            active_probe: None,
+            sent_rate: RateMeter::default(),
+            reports: Reports::default(),
+            reference: None,
+            feedback_us: None,
+            unreported_since_us: None,
+            stalled_us: None,
+        }
+    }
+
+    /// The rate to send at, probes aside, in bit/s; within the limits.
+    pub const fn target_bps(&self) -> u64 {
+        self.target_bps as u64
+    }
+
+    /// The rate that arrives; `None` before half a second of feedback.
+    pub fn acknowledged_bps(&self) -> Option<u64> {
+        self.acknowledged.bps().map(|bps| bps as u64)
+    }
+
+    /// The rate sent in the last half second, probes aside.
+    pub fn sent_bps(&mut self, now_us: u64) -> u64 {
+        self.sent_rate.rate_bps(now_us)
+    }
+
+    /// So much less than the target is sent that the path does not show what it carries.
+    pub const fn is_application_limited(&self) -> bool {
+        self.application.is_limited()
+    }
+
+    /// Share of bytes lost over the last seconds, 0 to 1.
+    pub const fn average_loss(&self) -> f64 {
+        self.loss.average_loss()
+    }
+
+    /// The round trip, smoothed; `None` before anything is known of it.
+    pub fn rtt_us(&self) -> Option<u64> {
+        self.rtt_us.map(|us| us as u64)
+    }
+
+    /// A packet with a transport-wide sequence number leaves. `bytes` is the whole datagram. A
+    /// packet sent again under its old number is passed in again.
+    pub fn sent(&mut self, now_us: u64, transport_sequence: u16, bytes: u16, kind: PacketKind) {
+        let active = self.advance_probe(now_us, bytes);
+        let cluster = match kind {
+            PacketKind::Padding { cluster } => Some(cluster),
+            PacketKind::Audio | PacketKind::Video | PacketKind::Rtx => active,
+        };
+        self.history
+            .insert(now_us, transport_sequence, bytes, cluster);
+        self.unreported_since_us.get_or_insert(now_us);
+        self.count_sent(now_us, bytes, kind);
+    }
+
+    /// A packet without a transport-wide sequence number leaves.
+    pub fn sent_untracked(&mut self, now_us: u64, bytes: u16, kind: PacketKind) {
+        self.advance_probe(now_us, bytes);
+        self.count_sent(now_us, bytes, kind);
+    }
+
+    /// A packet passed to [`Self::sent`] did not leave after all.
+    pub fn send_failed(&mut self, transport_sequence: u16) {
+        self.history.remove(transport_sequence);
+    }
+
+    /// Takes a transport-wide feedback message. `statuses` are those of
+    /// `weirgate_packet::rtcp::TransportFeedback`: in sequence order, each with its arrival delta
+    /// in units of 250 µs, the first from `reference_time` (units of 64 ms, 24 bits that wrap).
+    /// Messages may be lost, doubled, or come in another order.
+    pub fn feedback(
+        &mut self,
+        now_us: u64,
+        statuses: impl IntoIterator<Item = (u16, Option<i16>)>,
+        reference_time: i32,
+    ) {
+        let mut arrival_us = self.arrival_base_us(reference_time);
+        let mut newest: Option<(u64, u64)> = None;
+        for (sequence, delta) in statuses.into_iter().take(MAX_STATUSES) {
+            if let Some(delta) = delta {
+                arrival_us = arrival_us.saturating_add_signed(i64::from(delta) * DELTA_UNIT_US);
+            }
+            let sent_us = self.status(now_us, sequence, delta.map(|_| arrival_us));
+            if let Some(sent_us) = sent_us
+                && newest.is_none_or(|(_, newest_us)| arrival_us >= newest_us)
+            {
+                newest = Some((sent_us, arrival_us));
+            }
+        }
+        if let Some((sent_us, _)) = newest {
+            self.feedback_us = Some(now_us);
+            self.unreported_since_us = None;
+            self.stalled_us = None;
+            self.rtt(now_us.saturating_sub(sent_us));
+            self.conclude(now_us);
+        } else {
+            // Nothing arrived, which losses have to take account of.
+            self.weigh_losses();
+            self.set_target(now_us);
+        }
+    }
+
+    /// Takes a block of a receiver report: the share lost (RFC 3550, units of 1/256) of `packets`
+    /// expected since the last one. Blocks of all streams count together. Not used while
+    /// transport-wide feedback comes.
+    pub fn loss_report(&mut self, now_us: u64, fraction_lost: u8, packets: u32) {
+        let is_fresh = self
+            .feedback_us
+            .is_some_and(|at_us| now_us.saturating_sub(at_us) < FEEDBACK_FRESH_US);
+        if is_fresh {
+            self.reports = Reports::default();
+            return;
+        }
+        self.reports.packets += f64::from(packets);
+        self.reports.lost += f64::from(packets) * f64::from(fraction_lost) / 256.0;
+        let since_us = *self.reports.since_us.get_or_insert(now_us);
+        let elapsed_us = now_us.saturating_sub(since_us);
+        if elapsed_us < REPORT_US {
+            return;
+        }
+        let reports = std::mem::take(&mut self.reports);
+        self.reports.since_us = Some(now_us);
+        if reports.packets <= 0.0 || reports.bytes_sent == 0 {
+            return;
+        }
+        let loss = reports.lost / reports.packets;
+        let arrived_bps =
+            crate::rate_bps(reports.bytes_sent as f64 * (1.0 - loss), elapsed_us as f64);
+        self.loss
+            .stretch(since_us, now_us, reports.bytes_sent, loss);
+        if self.remb_bps.is_none() {
+            self.delay.update(now_us, Some(arrived_bps), None);
+        }
+        self.weigh_losses_at(Some(arrived_bps));
+        self.set_target(now_us);
+    }
+
+    /// Takes the receiver's own estimate (REMB).
+    pub fn remb(&mut self, now_us: u64, bps: u64) {
+        self.remb_bps = Some(bps as f64);
+        self.set_target(now_us);
+    }
+
+    /// Sets the limits of the target; the minimum has precedence.
+    pub fn set_limits(&mut self, now_us: u64, min_bps: u64, max_bps: u64) {
+        self.min_bps = min_bps as f64;
+        self.max_bps = (max_bps as f64).max(self.min_bps);
+        self.set_target(now_us);
+        self.schedule.wanted(now_us, &self.probe_context(now_us));
+    }
+
+    /// What consumers would take if there was no limit: the path is only probed for that.
+    /// Without a call it is probed up to the maximum.
+    pub fn set_wanted(&mut self, now_us: u64, bps: u64) {
+        let before = self.wanted_bps.replace(bps as f64);
+        if before.is_none_or(|before| before < bps as f64) {
+            self.schedule.wanted(now_us, &self.probe_context(now_us));
+        }
+    }
+
+    /// Takes a measured round trip, as from a receiver report.
+    pub fn rtt(&mut self, rtt_us: u64) {
+        let sample = rtt_us.min(MAX_RTT_US) as f64;
+        let smoothed = self.rtt_us.map_or(sample, |old| old + (sample - old) / 8.0);
+        self.rtt_us = Some(smoothed);
+        self.delay.set_rtt(smoothed as u64);
+    }
+
+    /// Lets time pass. To be called at the deadline it returned last, and may be called at any
+    /// other time; [`Self::probe`] may have something new after it.
+    pub fn poll(&mut self, now_us: u64) -> u64 {
+        if self.application.update(now_us) {
+            self.acknowledged.expect_jump();
+        }
+        let stall_us = self.back_off_without_feedback(now_us);
+        let context = self.probe_context(now_us);
+        let probe_us = self.schedule.poll(now_us, &context);
+        stall_us
+            .unwrap_or(NEVER_US)
+            .min(probe_us.unwrap_or(NEVER_US))
+            .clamp(now_us + 1, now_us + POLL_US)
+    }
+
+    /// The next probe to send, once. To be asked for after [`Self::poll`], [`Self::feedback`] and
+    /// the first video, and only when the last probe has been sent ([`crate::Pacer::is_probing`]).
+    pub fn probe(&mut self, now_us: u64) -> Option<ProbeCluster> {
+        let probe = self.schedule.take(now_us)?;
+        self.measure.expect(probe);
+        self.active_probe = Some(ActiveProbe {
+            id: probe.id,
+            packets_left: probe.min_packets,
+            bytes_left: probe.min_bytes(),
+            until_us: now_us + 2 * probe.duration_us + PROBE_OVERTIME_US,
+        });
+        Some(probe)
+    }
+
+    /// Counts a packet towards the probe under way; the probe's id.
+    fn advance_probe(&mut self, now_us: u64, bytes: u16) -> Option<ClusterId> {
+        let probe = self.active_probe.as_mut()?;
+        let id = probe.id;
+        let is_late = now_us > probe.until_us;
+        probe.packets_left = probe.packets_left.saturating_sub(1);
+        probe.bytes_left = probe.bytes_left.saturating_sub(u64::from(bytes));
+        if is_late || (probe.packets_left == 0 && probe.bytes_left == 0) {
+            self.active_probe = None;
+        }
+        (!is_late).then_some(id)
+    }
+
+    fn count_sent(&mut self, now_us: u64, bytes: u16, kind: PacketKind) {
+        let bytes = u64::from(bytes);
+        self.reports.bytes_sent += bytes;
+        self.reports.since_us.get_or_insert(now_us);
+        if matches!(kind, PacketKind::Padding { .. }) {
+            return;
+        }
+        self.sent_rate.add(now_us, bytes);
+        if self.application.sent(now_us, bytes) {
+            self.acknowledged.expect_jump();
+        }
+        if kind == PacketKind::Video {
+            self.schedule.media(now_us, &self.probe_context(now_us));
+        }
+    }
+
+    /// The arrival time that deltas count from.
+    fn arrival_base_us(&mut self, reference_time: i32) -> u64 {
+        let base_us = match self.reference {
+            None => ARRIVAL_ORIGIN_US,
+            Some((last, last_us)) => {
+                // Sign extension of the difference of two 24-bit numbers.
+                let ahead = (reference_time.wrapping_sub(last) << 8) >> 8;
+                last_us.saturating_add_signed(i64::from(ahead) * REFERENCE_UNIT_US)
+            }
+        };
+        self.reference = Some((reference_time, base_us));
+        base_us
+    }
+
+    /// Takes one status; when the packet was sent, if it is news that it arrived.
+    fn status(&mut self, now_us: u64, sequence: u16, arrival_us: Option<u64>) -> Option<u64> {
+        let packet = self.history.report(sequence, arrival_us.is_some())?;
+        let bytes = u64::from(packet.bytes);
+        let Some(arrival_us) = arrival_us else {
+            if packet.fate == Fate::Unreported {
+                self.loss.packet(packet.sent_us, bytes, true);
+            }
+            return None;
+        };
+        match packet.fate {
+            Fate::Unreported => self.loss.packet(packet.sent_us, bytes, false),
+            Fate::Lost => self.loss.found(packet.sent_us, bytes),
+            Fate::Repeated => {}
+            Fate::Received | Fate::Unsent => return None,
+        }
+        let is_limited = self.application.is_limited();
+        self.acknowledged.arrived(arrival_us, bytes, is_limited);
+        if packet.fate == Fate::Repeated {
+            return None;
+        }
+        if let Some(cluster) = packet.cluster {
+            self.measure
+                .arrived(cluster, packet.sent_us, arrival_us, bytes);
+        }
+        self.delay.arrived(now_us, packet.sent_us, arrival_us);
+        Some(packet.sent_us)
+    }
+
+    /// Draws the conclusion from feedback.
+    fn conclude(&mut self, now_us: u64) {
+        let acknowledged_bps = self.acknowledged.bps();
+        let present_bps = self.delay.bps();
+        let probe_bps = self.measure.take_result().and_then(|result| {
+            if result.bps >= present_bps {
+                Some(result.bps)
+            } else {
+                // A slow probe that met no limit only shows that we were slow.
+                let floor_bps = acknowledged_bps.unwrap_or(0.0).min(present_bps);
+                result.is_full.then(|| result.bps.max(floor_bps))
+            }
+        });
+        let update = self.delay.update(now_us, acknowledged_bps, probe_bps);
+        if self.delay.bps() < self.min_bps {
+            self.delay.set_bps(now_us, self.min_bps);
+        }
+        self.weigh_losses();
+        self.set_target(now_us);
+        if update.recovered {
+            let context = self.probe_context(now_us);
+            self.schedule.recovered(now_us, &context);
+        }
+    }
+
+    fn weigh_losses(&mut self) {
+        self.weigh_losses_at(self.acknowledged.bps());
+    }
+
+    fn weigh_losses_at(&mut self, acknowledged_bps: Option<f64>) {
+        self.loss.update(&LossContext {
+            ceiling_bps: self.ceiling_bps(),
+            acknowledged_bps,
+            application_limited: self.application.is_limited(),
+            min_bps: self.min_bps,
+            max_bps: self.max_bps,
+        });
+    }
+
+    /// The target without regard to losses.
+    fn ceiling_bps(&self) -> f64 {
+        let ceiling_bps = match (self.feedback_us, self.remb_bps) {
+            (None, Some(remb_bps)) => remb_bps,
+            (Some(_), Some(remb_bps)) => self.delay.bps().min(remb_bps),
+            (_, None) => self.delay.bps(),
+        };
+        ceiling_bps.clamp(self.min_bps, self.max_bps)
+    }
+
+    fn set_target(&mut self, now_us: u64) {
+        let limit_bps = self.loss.limit_bps().unwrap_or(f64::INFINITY);
+        self.target_bps = self
+            .ceiling_bps()
+            .min(limit_bps)
+            .clamp(self.min_bps, self.max_bps);
+        self.application.set_target(self.target_bps);
+        let context = self.probe_context(now_us);
+        self.schedule.target(now_us, &context);
+    }
+
+    /// Lowers the target while packets leave and nothing comes back; when to look again.
+    fn back_off_without_feedback(&mut self, now_us: u64) -> Option<u64> {
+        self.feedback_us?;
+        let patience_us = STALL_US + self.rtt_us().unwrap_or(FIRST_RTT_US);
+        let stall_us = self.unreported_since_us? + patience_us;
+        let due_us = self
+            .stalled_us
+            .map_or(stall_us, |at_us| at_us + STALL_STEP_US);
+        if now_us < due_us {
+            return Some(due_us);
+        }
+        self.stalled_us = Some(now_us);
+        let lower_bps = (STALL_FACTOR * self.target_bps).max(self.min_bps);
+        self.delay.set_bps(now_us, lower_bps);
+        self.set_target(now_us);
+        Some(now_us + STALL_STEP_US)
+    }
+
+    fn probe_context(&self, now_us: u64) -> ProbeContext {
+        ProbeContext {
+            target_bps: self.target_bps,
+            max_bps: self.max_bps,
+            wanted_bps: self.wanted_bps,
+            is_overused: self.delay.usage() == Usage::Over,
+            overused_us: self.delay.overused_us(),
+            loss: self.loss.state(),
+            is_limited: self.application.is_limited(),
+            was_limited: self.application.was_limited(now_us, LIMITED_RECENTLY_US),
+        }
+    }
+}
