@@ -1,6 +1,6 @@
 //! The control process: reads its settings, connects to the engine, serves until told to end.
 
-use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
+use std::{ffi::OsString, io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -105,6 +105,7 @@ async fn tend(service: Arc<Service>) {
 fn start_logging(settings: &Settings) {
     let logs = tracing_subscriber::fmt()
         .with_max_level(settings.log_level)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => logs.with_target(false).init(),

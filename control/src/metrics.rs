@@ -7,7 +7,7 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
@@ -218,6 +218,15 @@ impl Figures {
     }
 }
 
+impl Figure {
+    fn encode(&self, value: f64, to: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        match self.is_counter {
+            true => ConstCounter::new(value).encode(to),
+            false => ConstGauge::new(value).encode(to),
+        }
+    }
+}
+
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for figure in &self.0 {
@@ -228,14 +237,15 @@ impl Collector for Figures {
             let mut metric =
                 encoder.encode_descriptor(&figure.name, figure.help, figure.unit.as_ref(), kind)?;
             for (label, value) in &figure.values {
-                // A figure without label is a family of one without labels.
-                let labels: Vec<(&str, String)> = label.iter().cloned().collect();
+                let Some(label) = label else {
+                    // The only value there is.
+                    figure.encode(*value, metric)?;
+                    break;
+                };
+                let labels = [label.clone()];
                 let labels = labels.as_slice();
                 let one = metric.encode_family(&labels)?;
-                match figure.is_counter {
-                    true => ConstCounter::new(*value).encode(one)?,
-                    false => ConstGauge::new(*value).encode(one)?,
-                }
+                figure.encode(*value, one)?;
             }
         }
         Ok(())

@@ -1,1 +1,66 @@
+use serde_json::json;
 
+use super::*;
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Outer {
+    some_number: u8,
+    inner: Option<Vec<Inner>>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Inner {
+    text: String,
+}
+
+fn field(body: &str) -> Option<String> {
+    let error = parse::<Outer>(body.as_bytes()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::BadRequest);
+    assert!(!error.message.is_empty());
+    error.field
+}
+
+#[test]
+fn the_field_at_fault_is_named_with_its_path() {
+    for (body, wanted) in [
+        ("{}", "someNumber"),
+        ("", "someNumber"),
+        (r#"{"someNumber":256}"#, "someNumber"),
+        (r#"{"someNumber":"1"}"#, "someNumber"),
+        (r#"{"someNumber":null}"#, "someNumber"),
+        (r#"{"someNumber":1,"more":2}"#, "more"),
+        (r#"{"someNumber":1,"inner":{}}"#, "inner"),
+        (
+            r#"{"someNumber":1,"inner":[{"text":"a"},{}]}"#,
+            "inner[1].text",
+        ),
+        (r#"{"someNumber":1,"inner":[{"text":5}]}"#, "inner[0].text"),
+        (
+            r#"{"someNumber":1,"inner":[{"text":"a","b":1}]}"#,
+            "inner[0].b",
+        ),
+    ] {
+        assert_eq!(field(body).as_deref(), Some(wanted), "{body}");
+    }
+}
+
+#[test]
+fn what_is_no_json_has_no_field() {
+    for body in [
+        "{",
+        "nonsense",
+        r#"{"someNumber":1} {}"#,
+        r#"{"someNumber":1}x"#,
+    ] {
+        assert_eq!(field(body), None, "{body}");
+    }
+}
+
+#[test]
+fn both_ways_of_reading_name_the_same_field() {
+    let body = json!({ "someNumber": 1, "inner": [{ "text": 5 }] });
+    let error = parse_value::<Outer>(body).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("inner[0].text"));
+}

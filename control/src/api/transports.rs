@@ -18,9 +18,9 @@ use crate::{
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum TransportOptions {
     /// ICE and DTLS.
-    WebRtc(WebRtcTransportOptions),
+    WebRtc(Box<WebRtcTransportOptions>),
     /// RTP or SRTP to and from a given address.
-    Plain(PlainTransportOptions),
+    Plain(Box<PlainTransportOptions>),
 }
 
 impl TransportOptions {
@@ -41,12 +41,12 @@ impl TransportOptions {
             "webrtc" => {
                 let options: WebRtcTransportOptions = parse_value(body)?;
                 options.check()?;
-                Ok(Self::WebRtc(options))
+                Ok(Self::WebRtc(Box::new(options)))
             }
             "plain" => {
                 let options: PlainTransportOptions = parse_value(body)?;
                 options.check()?;
-                Ok(Self::Plain(options))
+                Ok(Self::Plain(Box::new(options)))
             }
             "pipe" | "direct" => {
                 let message = format!("type: {kind} transports are not supported yet");

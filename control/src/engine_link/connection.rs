@@ -175,19 +175,24 @@ impl Connection {
         } = self;
         let (sender, receiver) = mpsc::unbounded_channel();
         link.attach(sender);
-        let writing = tokio::spawn(write_messages(writer, receiver));
         on_open();
         early_events.into_iter().for_each(&mut on_event);
-        let error = loop {
-            match reader.next().await {
-                Ok(ToControl::Answer { id, body }) => link.answer(id, body),
-                Ok(ToControl::Event(event)) => on_event(event),
-                Ok(other) => break out_of_place(&other),
-                Err(error) => break error,
+        let reading = async {
+            loop {
+                match reader.next().await {
+                    Ok(ToControl::Answer { id, body }) => link.answer(id, body),
+                    Ok(ToControl::Event(event)) => on_event(event),
+                    Ok(other) => break out_of_place(&other),
+                    Err(error) => break error,
+                }
             }
         };
+        // One task for both ways: who drops it has hung up.
+        let error = tokio::select! {
+            error = reading => error,
+            error = write_messages(writer, receiver) => error,
+        };
         link.detach();
-        writing.abort();
         error
     }
 }
@@ -195,7 +200,7 @@ impl Connection {
 async fn write_messages(
     mut writer: OwnedWriteHalf,
     mut receiver: mpsc::UnboundedReceiver<ToEngine>,
-) {
+) -> ConnectError {
     let mut batch = Vec::new();
     let mut bytes = Vec::new();
     while receiver.recv_many(&mut batch, MAX_WRITE_BATCH).await > 0 {
@@ -205,11 +210,12 @@ async fn write_messages(
                 tracing::error!(%error, "a message does not fit a frame");
             }
         }
-        if writer.write_all(&bytes).await.is_err() {
-            // The reading side sees the end as well and cleans up.
-            return;
+        if let Err(error) = writer.write_all(&bytes).await {
+            return error.into();
         }
     }
+    // The link has let its end go, which it does only after us.
+    io::Error::from(io::ErrorKind::NotConnected).into()
 }
 
 struct Reader {

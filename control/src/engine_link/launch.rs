@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::{fs::DirBuilderExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -52,7 +52,7 @@ pub enum LaunchError {
     },
     /// It ended right away; it has said why on its own.
     #[error("the engine ended at once ({0}); its message above says why")]
-    Ended(std::process::ExitStatus),
+    Ended(ExitStatus),
     /// It runs and does not listen.
     #[error("the engine does not listen on {} after 5 s", .0.display())]
     NotListening(PathBuf),
@@ -107,23 +107,22 @@ impl EngineCommand {
             Err(error) => return Err(error.into()),
         }
         prepare_folder(&self.socket)?;
-        let mut child = self.spawn()?;
+        let mut starting = Starting(Some(self.spawn()?));
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             match Connection::open(&self.socket).await {
                 // Somebody else's engine may have been faster; ours ends by itself then.
-                Ok(connection) => return Ok((connection, Some(child))),
+                Ok(connection) => return Ok((connection, starting.0.take())),
                 Err(ConnectError::NoEngine) => {}
                 Err(error) => return Err(error.into()),
             }
-            if let Ok(Some(status)) = child.try_wait() {
+            if let Some(status) = starting.ended() {
                 return match Connection::open(&self.socket).await {
                     Ok(connection) => Ok((connection, None)),
                     Err(_) => Err(LaunchError::Ended(status)),
                 };
             }
             if Instant::now() >= deadline {
-                let _ = child.start_kill();
                 return Err(LaunchError::NotListening(self.socket.clone()));
             }
             sleep(POLL_INTERVAL).await;
@@ -147,6 +146,24 @@ impl EngineCommand {
             .stdin(Stdio::null())
             .spawn()
             .map_err(failed)
+    }
+}
+
+/// An engine that does not listen yet, and is of no use to anyone who gives up on it.
+struct Starting(Option<Child>);
+
+impl Starting {
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.as_mut()?.try_wait().ok()?
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // One that has ended already is no error.
+            let _ = child.start_kill();
+        }
     }
 }
 

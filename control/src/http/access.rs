@@ -144,7 +144,7 @@ fn host(headers: &HeaderMap) -> Option<Authority> {
 }
 
 fn is_local_host(host: &Authority) -> bool {
-    let name = host.host();
+    let name = host.host().to_ascii_lowercase();
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
         Ok(ip) => is_loopback(ip),

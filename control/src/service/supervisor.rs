@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     process::Child,
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 use weirgate_wire::{ObjectKind, Request};
@@ -83,18 +82,19 @@ impl Supervisor {
     pub async fn run(mut self, mut connection: Connection, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
-            let mut running = self.serve(connection);
+            let mut running = Box::pin(self.serve(connection));
             tokio::select! {
-                ended = &mut running => match ended {
-                    Ok(error) => tracing::error!(%error, "lost the engine"),
-                    Err(error) => tracing::error!(%error, "the engine's connection broke down"),
-                },
+                error = &mut running => tracing::error!(%error, "lost the engine"),
                 () = &mut stop => {
-                    self.shut_down().await;
-                    running.abort();
+                    tokio::select! {
+                        () = self.shut_down() => {}
+                        // It may end before its answer is read; then that is all that is wanted.
+                        _ = &mut running => self.reap().await,
+                    }
                     return;
                 }
             }
+            drop(running);
             self.service.disconnected();
             connection = tokio::select! {
                 connection = self.reconnect() => connection,
@@ -103,15 +103,15 @@ impl Supervisor {
         }
     }
 
-    fn serve(&self, connection: Connection) -> JoinHandle<ConnectError> {
+    fn serve(&self, connection: Connection) -> impl Future<Output = ConnectError> + use<> {
         let is_ours = self.is_ours;
         let opened = Arc::clone(&self.service);
         let service = Arc::clone(&self.service);
-        tokio::spawn(connection.run(
+        connection.run(
             self.service.engine.clone(),
             move || opened.connected(is_ours),
             move |event| service.engine_event(event),
-        ))
+        )
     }
 
     async fn shut_down(&mut self) {
@@ -123,8 +123,12 @@ impl Supervisor {
         if !matches!(timeout(SHUTDOWN_TIMEOUT, asked).await, Ok(Ok(()))) {
             tracing::warn!("the engine did not confirm its end");
         }
+        self.reap().await;
+    }
+
+    /// Waits for the end of an engine that this process has started, so that none is left behind.
+    async fn reap(&mut self) {
         if let Some(child) = &mut self.child {
-            // Waited for, so that no process is left behind.
             let _ = timeout(SHUTDOWN_TIMEOUT, child.wait()).await;
         }
     }

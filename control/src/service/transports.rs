@@ -41,11 +41,11 @@ impl Service {
     ) -> Result<TransportAnswer, ApiError> {
         match options {
             TransportOptions::WebRtc(options) => {
-                let answer = self.create_webrtc_transport(router, options, None).await?;
+                let answer = self.create_webrtc_transport(router, *options, None).await?;
                 Ok(TransportAnswer::WebRtc(answer))
             }
             TransportOptions::Plain(options) => {
-                let answer = self.create_plain_transport(router, options).await?;
+                let answer = self.create_plain_transport(router, *options).await?;
                 Ok(TransportAnswer::Plain(answer))
             }
         }
