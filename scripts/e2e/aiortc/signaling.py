@@ -1,0 +1,32 @@
+"""The room's Socket.IO messages, by python-socketio."""
+
+from collections.abc import Callable
+
+import socketio
+
+ANSWER_SECONDS_MAX = 10
+
+
+class RequestFailed(Exception):
+    """The server's `{error:{code,message}}`."""
+
+
+class Signaling:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._socket = socketio.AsyncClient(reconnection=False)
+
+    async def connect(self) -> None:
+        await self._socket.connect(self._url, transports=["websocket"])
+
+    async def close(self) -> None:
+        await self._socket.disconnect()
+
+    def on(self, event: str, handler: Callable[[dict], None]) -> None:
+        self._socket.on(event, handler)
+
+    async def ask(self, request: str, **fields: object) -> dict:
+        answer = await self._socket.call(request, fields, timeout=ANSWER_SECONDS_MAX)
+        if "error" in answer:
+            raise RequestFailed(f"{request}: {answer['error']}")
+        return answer
