@@ -13,9 +13,13 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Timeout, timeout},
+};
 use uuid::Uuid;
 use weirgate_wire::{Answer, Refusal, Request, ToEngine};
 
@@ -27,14 +31,20 @@ use crate::error::{ApiError, ErrorCode};
 /// Requests that may wait for their answers at a time.
 const MAX_PENDING: usize = 16_384;
 
+/// An engine that answers nothing for this long is as good as away.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Argument that makes this program the engine's launcher.
 pub const LAUNCHER_ARGUMENT: &str = "--run-engine-in-own-session";
+
+/// Resolves when `commit` has run.
+type Waiting<T> = Timeout<oneshot::Receiver<Result<T, ApiError>>>;
 
 /// A request on its way; dropping it changes nothing but that nobody hears of the answer.
 #[must_use = "the engine's refusal would go unnoticed"]
 pub enum Pending<T> {
     /// The engine has it.
-    Waiting(oneshot::Receiver<Result<T, ApiError>>),
+    Waiting(Pin<Box<Waiting<T>>>),
     /// It was not sent; for this reason.
     NotSent(Option<ApiError>),
 }
@@ -44,9 +54,11 @@ impl<T> Future for Pending<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Waiting(waiting) => Pin::new(waiting)
-                .poll(cx)
-                .map(|result| result.unwrap_or_else(|_| Err(ApiError::engine_unavailable()))),
+            Self::Waiting(waiting) => waiting.as_mut().poll(cx).map(|result| match result {
+                Ok(Ok(result)) => result,
+                // The link was lost, or nothing came for too long.
+                Ok(Err(_)) | Err(_) => Err(ApiError::engine_unavailable()),
+            }),
             Self::NotSent(error) => {
                 let error = error.take().unwrap_or_else(ApiError::engine_unavailable);
                 Poll::Ready(Err(error))
@@ -91,7 +103,7 @@ impl EngineLink {
             }),
         );
         match started {
-            Ok(()) => Pending::Waiting(waiting),
+            Ok(()) => Pending::Waiting(Box::pin(timeout(ANSWER_TIMEOUT, waiting))),
             Err(error) => Pending::NotSent(Some(error)),
         }
     }

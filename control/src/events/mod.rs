@@ -16,6 +16,9 @@ use crate::model::Owner;
 /// Events kept for replay.
 pub const KEPT_EVENTS: usize = 8192;
 
+/// Listeners at a time.
+pub const MAX_LISTENERS: usize = 256;
+
 /// Numbers are reserved with the engine in blocks of this many, so that a new control goes on
 /// above whatever the old one had given out.
 pub const SEQUENCE_BLOCK: u64 = 4096;

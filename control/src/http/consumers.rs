@@ -1,12 +1,8 @@
 //! `/v1/consumers`.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
-use super::{Answer, Shared, body::JsonBody, id};
+use super::{Answer, InPath, Shared, body::JsonBody, id};
 use crate::{
     api::{ConsumerDump, EmptyRequest, ErrorBody, Priority, StreamStat},
     model::ConsumerLayers,
@@ -17,7 +13,10 @@ use crate::{
     get, path = "/v1/consumers/{id}", tag = "consumers", params(("id" = String, Path)),
     responses((status = 200, body = ConsumerDump), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<Json<ConsumerDump>> {
+pub(super) async fn dump(
+    State(service): Shared,
+    path: InPath<String>,
+) -> Answer<Json<ConsumerDump>> {
     Ok(Json(service.consumer(id("consumer", &path)?)?))
 }
 
@@ -28,7 +27,7 @@ pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<J
 )]
 pub(super) async fn stats(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
 ) -> Answer<Json<Vec<StreamStat>>> {
     Ok(Json(service.consumer_stats(id("consumer", &path)?).await?))
 }
@@ -38,7 +37,7 @@ pub(super) async fn stats(
     delete, path = "/v1/consumers/{id}", tag = "consumers", params(("id" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<StatusCode> {
+pub(super) async fn close(State(service): Shared, path: InPath<String>) -> Answer<StatusCode> {
     service.close_consumer(id("consumer", &path)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -50,7 +49,7 @@ pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<
 )]
 pub(super) async fn pause(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Answer<StatusCode> {
     let id = id("consumer", &path)?;
@@ -65,7 +64,7 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Answer<StatusCode> {
     let id = id("consumer", &path)?;
@@ -81,7 +80,7 @@ pub(super) async fn resume(
 )]
 pub(super) async fn request_key_frame(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Answer<StatusCode> {
     let id = id("consumer", &path)?;
@@ -97,7 +96,7 @@ pub(super) async fn request_key_frame(
 )]
 pub(super) async fn preferred_layers(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(wanted): JsonBody<ConsumerLayers>,
 ) -> Answer<Json<Option<ConsumerLayers>>> {
     let id = id("consumer", &path)?;
@@ -112,7 +111,7 @@ pub(super) async fn preferred_layers(
 )]
 pub(super) async fn priority(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(body): JsonBody<Priority>,
 ) -> Answer<Json<Priority>> {
     let id = id("consumer", &path)?;

@@ -19,27 +19,21 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::Shared;
 use crate::{
     api::ErrorBody,
     error::{ApiError, ErrorCode},
-    events::{Event, unix_ms},
+    events::{Event, MAX_LISTENERS, unix_ms},
     service::Service,
 };
-
-/// Listeners at a time.
-const MAX_LISTENERS: usize = 256;
 
 /// Events taken out of the log at a time.
 const BATCH: usize = 256;
 
 /// A listener that takes nothing for this long is dropped.
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
-
-static LISTENERS: std::sync::LazyLock<Arc<Semaphore>> =
-    std::sync::LazyLock::new(|| Arc::new(Semaphore::new(MAX_LISTENERS)));
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Since {
@@ -58,15 +52,13 @@ pub(super) struct Since {
         (status = "default", body = ErrorBody)
     )
 )]
-pub(super) async fn listen(
-    State(service): Shared,
-    query: Query<Since>,
-    request: Request,
-) -> Result<Response, ApiError> {
+pub(super) async fn listen(State(service): Shared, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers();
     let is_sse = accepts_sse(headers);
+    let query = Query::<Since>::try_from_uri(request.uri());
+    let query = query.map_err(|error| ApiError::bad_field("since", error.body_text()))?;
     let since = since(&query.0, headers)?;
-    let permit = Arc::clone(&LISTENERS).try_acquire_owned();
+    let permit = Arc::clone(&service.listeners).try_acquire_owned();
     let permit = permit.map_err(|_| {
         let message = format!("there are {MAX_LISTENERS} listeners, and no more may be");
         ApiError::new(ErrorCode::OverCapacity, message)

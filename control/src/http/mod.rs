@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Path, Request, State},
-    http::{StatusCode, Uri},
+    extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State},
+    http::{StatusCode, Uri, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub use listener::{BindError, Listener, PeerAddress};
@@ -78,8 +79,27 @@ async fn method_not_allowed(uri: Uri) -> Response {
     respond(StatusCode::METHOD_NOT_ALLOWED, error)
 }
 
+/// Parts of a path; what cannot be read there belongs to nothing.
+pub(crate) struct InPath<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(_) => Err(nothing_at(parts.uri.path())),
+        }
+    }
+}
+
+/// `not_found` about a path.
+pub(crate) fn nothing_at(path: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("there is nothing at {path}"))
+}
+
 /// An id of a path; what is no id belongs to nothing.
-pub(crate) fn id(what: &str, Path(text): &Path<String>) -> Result<Uuid, ApiError> {
+pub(crate) fn id(what: &str, InPath(text): &InPath<String>) -> Result<Uuid, ApiError> {
     text.parse().map_err(|_| ApiError::not_found(what, text))
 }
 

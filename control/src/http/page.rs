@@ -13,11 +13,8 @@ use axum::{
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
-use super::{Shared, respond};
-use crate::{
-    error::{ApiError, ErrorCode},
-    settings::Settings,
-};
+use super::{Shared, nothing_at};
+use crate::settings::Settings;
 
 /// The page brings all it needs; media elements show streams and recordings as blobs.
 const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
@@ -98,6 +95,5 @@ fn folder(settings: &Settings) -> Option<PathBuf> {
 }
 
 fn unknown(path: &str) -> Response {
-    let error = ApiError::new(ErrorCode::NotFound, format!("there is nothing at {path}"));
-    respond(StatusCode::NOT_FOUND, error)
+    nothing_at(path).into_response()
 }

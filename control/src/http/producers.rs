@@ -1,12 +1,8 @@
 //! `/v1/producers`.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
-use super::{Answer, Shared, body::JsonBody, id};
+use super::{Answer, InPath, Shared, body::JsonBody, id};
 use crate::api::{EmptyRequest, ErrorBody, ProducerDump, StreamStat};
 
 /// A producer as it stands.
@@ -14,7 +10,10 @@ use crate::api::{EmptyRequest, ErrorBody, ProducerDump, StreamStat};
     get, path = "/v1/producers/{id}", tag = "producers", params(("id" = String, Path)),
     responses((status = 200, body = ProducerDump), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<Json<ProducerDump>> {
+pub(super) async fn dump(
+    State(service): Shared,
+    path: InPath<String>,
+) -> Answer<Json<ProducerDump>> {
     Ok(Json(service.producer(id("producer", &path)?)?))
 }
 
@@ -25,7 +24,7 @@ pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<J
 )]
 pub(super) async fn stats(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
 ) -> Answer<Json<Vec<StreamStat>>> {
     Ok(Json(service.producer_stats(id("producer", &path)?).await?))
 }
@@ -35,7 +34,7 @@ pub(super) async fn stats(
     delete, path = "/v1/producers/{id}", tag = "producers", params(("id" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<StatusCode> {
+pub(super) async fn close(State(service): Shared, path: InPath<String>) -> Answer<StatusCode> {
     service.close_producer(id("producer", &path)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -47,7 +46,7 @@ pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<
 )]
 pub(super) async fn pause(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Answer<StatusCode> {
     let id = id("producer", &path)?;
@@ -62,7 +61,7 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Answer<StatusCode> {
     let id = id("producer", &path)?;

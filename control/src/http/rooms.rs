@@ -1,12 +1,8 @@
 //! `/v1/rooms`: the built-in signaling seen from outside.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
-use super::{Answer, Shared};
+use super::{Answer, InPath, Shared};
 use crate::{api::ErrorBody, error::ApiError, rooms::RoomView};
 
 /// Every room with its peers.
@@ -31,7 +27,7 @@ pub(super) async fn list(State(service): Shared) -> Json<Vec<RoomView>> {
 )]
 pub(super) async fn dump(
     State(service): Shared,
-    Path(room): Path<String>,
+    InPath(room): InPath<String>,
 ) -> Answer<Json<RoomView>> {
     let state = service.state();
     let found = state.rooms.get(&room);
@@ -47,7 +43,7 @@ pub(super) async fn dump(
 )]
 pub(super) async fn kick(
     State(service): Shared,
-    Path((room, peer)): Path<(String, String)>,
+    InPath((room, peer)): InPath<(String, String)>,
 ) -> Answer<StatusCode> {
     service
         .kick(&room, &peer, "removed by the operator")

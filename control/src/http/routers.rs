@@ -1,13 +1,9 @@
 //! `/v1/routers`.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
 use super::{
-    Answer, Shared,
+    Answer, InPath, Shared,
     body::{JsonBody, RawBody},
     id,
 };
@@ -42,7 +38,7 @@ pub(super) async fn list(State(service): Shared) -> Json<Vec<RouterDump>> {
     get, path = "/v1/routers/{id}", tag = "routers", params(("id" = String, Path)),
     responses((status = 200, body = RouterDump), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<Json<RouterDump>> {
+pub(super) async fn dump(State(service): Shared, path: InPath<String>) -> Answer<Json<RouterDump>> {
     Ok(Json(service.router(id("router", &path)?)?))
 }
 
@@ -51,7 +47,7 @@ pub(super) async fn dump(State(service): Shared, path: Path<String>) -> Answer<J
     delete, path = "/v1/routers/{id}", tag = "routers", params(("id" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<StatusCode> {
+pub(super) async fn close(State(service): Shared, path: InPath<String>) -> Answer<StatusCode> {
     service.close_router(id("router", &path)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -64,7 +60,7 @@ pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<
 )]
 pub(super) async fn create_transport(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     RawBody(body): RawBody,
 ) -> Answer<(StatusCode, Json<TransportAnswer>)> {
     let router = id("router", &path)?;

@@ -1,13 +1,9 @@
 //! `/v1/transports`.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
 use super::{
-    Answer, Shared,
+    Answer, InPath, Shared,
     body::{JsonBody, RawBody},
     id,
 };
@@ -27,7 +23,7 @@ use crate::{
 )]
 pub(super) async fn dump(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
 ) -> Answer<Json<TransportDump>> {
     Ok(Json(service.transport(id("transport", &path)?)?))
 }
@@ -39,7 +35,7 @@ pub(super) async fn dump(
 )]
 pub(super) async fn stats(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
 ) -> Answer<Json<Vec<TransportStat>>> {
     Ok(Json(
         service.transport_stats(id("transport", &path)?).await?,
@@ -51,7 +47,7 @@ pub(super) async fn stats(
     delete, path = "/v1/transports/{id}", tag = "transports", params(("id" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody))
 )]
-pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<StatusCode> {
+pub(super) async fn close(State(service): Shared, path: InPath<String>) -> Answer<StatusCode> {
     service.close_transport(id("transport", &path)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -64,7 +60,7 @@ pub(super) async fn close(State(service): Shared, path: Path<String>) -> Answer<
 )]
 pub(super) async fn connect(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     RawBody(body): RawBody,
 ) -> Answer<Json<ConnectAnswer>> {
     let id = id("transport", &path)?;
@@ -79,7 +75,7 @@ pub(super) async fn connect(
 )]
 pub(super) async fn restart_ice(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Answer<Json<RestartIceAnswer>> {
     Ok(Json(service.restart_ice(id("transport", &path)?).await?))
@@ -93,7 +89,7 @@ pub(super) async fn restart_ice(
 )]
 pub(super) async fn max_incoming_bitrate(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(body): JsonBody<BitrateRequest>,
 ) -> Answer<StatusCode> {
     let id = id("transport", &path)?;
@@ -110,7 +106,7 @@ pub(super) async fn max_incoming_bitrate(
 )]
 pub(super) async fn max_outgoing_bitrate(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(body): JsonBody<BitrateRequest>,
 ) -> Answer<StatusCode> {
     let id = id("transport", &path)?;
@@ -127,7 +123,7 @@ pub(super) async fn max_outgoing_bitrate(
 )]
 pub(super) async fn min_outgoing_bitrate(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(body): JsonBody<BitrateRequest>,
 ) -> Answer<StatusCode> {
     let id = id("transport", &path)?;
@@ -144,7 +140,7 @@ pub(super) async fn min_outgoing_bitrate(
 )]
 pub(super) async fn create_producer(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(options): JsonBody<ProducerOptions>,
 ) -> Answer<(StatusCode, Json<ProducerAnswer>)> {
     let id = id("transport", &path)?;
@@ -160,7 +156,7 @@ pub(super) async fn create_producer(
 )]
 pub(super) async fn create_consumer(
     State(service): Shared,
-    path: Path<String>,
+    path: InPath<String>,
     JsonBody(options): JsonBody<ConsumerOptions>,
 ) -> Answer<(StatusCode, Json<ConsumerAnswer>)> {
     let id = id("transport", &path)?;

@@ -21,6 +21,7 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::Semaphore;
 use weirgate_dtls::{Certificate, DtlsContext};
 use weirgate_wire::{EngineInfo, Request};
 
@@ -31,7 +32,7 @@ pub use transports::BitrateLimit;
 use crate::{
     engine_link::EngineLink,
     error::ApiError,
-    events::{Event, EventLog},
+    events::{Event, EventLog, MAX_LISTENERS},
     ice::IceCandidate,
     metrics::Counters,
     model::{DtlsFingerprint, DtlsParameters, DtlsRole, Model},
@@ -54,6 +55,8 @@ pub struct Service {
     pub counters: Counters,
     /// When this process started.
     pub started: Instant,
+    /// Places for listeners of events.
+    pub(crate) listeners: Arc<Semaphore>,
     /// Serializes the making of rooms.
     pub(crate) room_making: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -101,6 +104,7 @@ impl Service {
             events: EventLog::default(),
             counters: Counters::default(),
             started: Instant::now(),
+            listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             room_making: tokio::sync::Mutex::default(),
             state: Mutex::default(),
             facts: Mutex::default(),

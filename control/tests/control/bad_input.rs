@@ -95,6 +95,7 @@ async fn unknown_routes_methods_and_ids() {
         Uuid::new_v4().to_string(),
         "nonsense".to_owned(),
         "%00".to_owned(),
+        "%ff".to_owned(),
     ] {
         for kind in ["routers", "transports", "producers", "consumers"] {
             let path = format!("/v1/{kind}/{unknown}");

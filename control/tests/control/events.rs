@@ -201,4 +201,6 @@ async fn what_is_neither() {
         .await
         .error(400, "bad_request");
     assert_eq!(field.as_deref(), Some("since"));
+    let field = control.get("/v1/events?since=1&since=2").await;
+    assert_eq!(field.error(400, "bad_request").as_deref(), Some("since"));
 }

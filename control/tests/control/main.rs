@@ -18,3 +18,4 @@ mod restart;
 mod rooms;
 mod socket_io;
 mod support;
+mod tls;

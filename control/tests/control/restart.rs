@@ -160,9 +160,20 @@ async fn what_cannot_be_read_is_closed() {
 }
 
 #[tokio::test]
-async fn a_control_ends_only_an_engine_that_a_control_has_started() {
-    let host = Host::new();
-    let control = host.control(&[]).await;
-    control.terminate().await;
-    assert!(!host.engine.is_shut_down(), "adopted ones are left running");
+async fn only_an_engine_that_a_control_has_started_ends_with_one() {
+    let started = "control/started-engine";
+    for (note, flags, ends) in [
+        (None, &[][..], false),
+        (Some(started), &[], true),
+        (Some(started), &["--keep-engine"], false),
+    ] {
+        let host = Host::new();
+        if let Some(note) = note {
+            host.engine.put_note(note);
+        }
+        // Also where the one that started it was killed.
+        host.control(flags).await.kill().await;
+        host.control(flags).await.terminate().await;
+        assert_eq!(host.engine.is_shut_down(), ends, "{note:?} {flags:?}");
+    }
 }

@@ -98,6 +98,10 @@ impl FakeEngine {
         self.lock().notes.clone()
     }
 
+    pub(crate) fn put_note(&self, key: &str) {
+        self.lock().notes.insert(key.to_owned(), Vec::new());
+    }
+
     pub(crate) fn received(&self) -> Vec<ToEngine> {
         self.lock().received.clone()
     }
