@@ -539,11 +539,9 @@ impl CpuTimes {
         })
     }
 
+    /// `None` where the process ended meanwhile.
     fn end(self) -> Option<u64> {
-        Some(
-            harness::cpu_ns(self.pid)
-                .ok()?
-                .saturating_sub(self.before_ns),
-        )
+        let after_ns = harness::cpu_ns(self.pid).ok()?;
+        (after_ns > self.before_ns).then(|| after_ns - self.before_ns)
     }
 }

@@ -4,6 +4,7 @@ use crate::receiver::FlowStats;
 
 /// What came of all flows together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Tally {
     /// Flows.
     pub flows: u64,
