@@ -75,7 +75,8 @@ fn serve(service: Arc<Service>, socket: &SocketRef) {
             let waiting = Waiting { name, payload, ack };
             if let Err(error) = sender.try_send(waiting) {
                 let waiting = error.into_inner();
-                answer(waiting.ack, &over_capacity());
+                // Where this cannot be sent either, the client has not read for long.
+                let _ = waiting.ack.send(&over_capacity());
             }
             // Only the future would be run beside others: what is done here is done in order.
             ready(())
@@ -108,7 +109,7 @@ async fn work(
             },
         };
         if !rate.take(Instant::now()) {
-            answer(waiting.ack, &over_capacity());
+            outlet.answer(waiting.ack, &over_capacity());
             continue;
         }
         outlet.hold();
@@ -118,7 +119,7 @@ async fn work(
         service
             .counters
             .signaling_request(result.get("error").is_some());
-        answer(waiting.ack, &result);
+        outlet.answer(waiting.ack, &result);
         outlet.release();
     }
     service.session_lost(&session);
@@ -131,13 +132,6 @@ fn over_capacity() -> Value {
         "too many requests; wait and try again",
     );
     json!({ "error": error })
-}
-
-fn answer(ack: AckSender, body: &Value) {
-    // Without an acknowledgement asked for this does nothing; a client that is gone resumes.
-    if let Err(error) = ack.send(body) {
-        tracing::debug!(%error, "an answer could not be sent");
-    }
 }
 
 /// The way to one client.
@@ -166,6 +160,14 @@ impl Outlet {
     fn emit(&self, event: &str, payload: &Value) {
         if let Err(error) = self.socket.emit(event, payload) {
             tracing::debug!(%error, "a client does not take its messages; it has to resume");
+            self.disconnect();
+        }
+    }
+
+    /// Does nothing where no acknowledgement was asked for.
+    fn answer(&self, ack: AckSender, body: &Value) {
+        if let Err(error) = ack.send(body) {
+            tracing::debug!(%error, "an answer could not be sent; the client has to resume");
             self.disconnect();
         }
     }

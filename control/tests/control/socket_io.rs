@@ -93,15 +93,10 @@ async fn a_flood_is_held_off() {
     let host = Host::new();
     let control = host.control(&[]).await;
     let mut client = Client::connect(&control).await;
-    let mut refused = 0;
-    for _ in 0..5000 {
-        let answer = client.request("leave", json!({})).await;
-        if answer["error"]["code"] == "over_capacity" {
-            refused += 1;
-            break;
-        }
-    }
-    assert_eq!(refused, 1);
+    // All at once: they come faster than they may, or faster than they are handled.
+    let answers = client.flood("leave", 8000).await;
+    let refused = answers.filter(|answer| answer["error"]["code"] == "over_capacity");
+    assert!(refused.count() > 0);
     let mut other = Client::connect(&control).await;
     other.ok("join", json!({ "roomId": "r" })).await;
 }

@@ -107,6 +107,38 @@ impl Client {
         (code, text(&error["field"]))
     }
 
+    /// Sends a request many times without waiting in between; gives the answers.
+    pub(crate) async fn flood(&mut self, name: &str, count: u64) -> impl Iterator<Item = Value> {
+        let (mut to_server, mut from_server) = (&mut self.stream).split();
+        let first = self.next_ack;
+        self.next_ack += count;
+        let sending = async {
+            for ack in first..first + count {
+                let text = format!("42{ack}{}", json!([name, {}]));
+                to_server.send(Message::text(text)).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        let receiving = async {
+            let mut answers = Vec::new();
+            while answers.len() < count as usize {
+                let message = timeout(PATIENCE, from_server.next()).await.unwrap();
+                if let Some(Ok(Message::Text(text))) = message
+                    && let Some(rest) = text.strip_prefix("43")
+                {
+                    let at = rest.find('[').unwrap();
+                    let body: Vec<Value> = serde_json::from_str(&rest[at..]).unwrap();
+                    answers.extend(body);
+                }
+            }
+            answers
+        };
+        tokio::select! {
+            answers = receiving => answers.into_iter(),
+            () = sending => unreachable!(),
+        }
+    }
+
     /// A message that asks for no acknowledgement.
     pub(crate) async fn emit(&mut self, name: &str, payload: Value) {
         self.write(format!("42{}", json!([name, payload]))).await;
