@@ -81,7 +81,7 @@ impl Shard {
                 max_incoming,
                 max_outgoing,
                 min_outgoing,
-            } => self.set_bitrates(id, max_incoming, max_outgoing, min_outgoing),
+            } => self.set_bitrates(now, id, max_incoming, max_outgoing, min_outgoing),
             CommandBody::CreateProducer {
                 transport,
                 source,
@@ -291,6 +291,7 @@ impl Shard {
 
     fn set_bitrates(
         &mut self,
+        now: Timestamp,
         id: Uuid,
         max_incoming: u32,
         max_outgoing: u32,
@@ -300,6 +301,7 @@ impl Shard {
         transport.max_incoming_bps = max_incoming;
         transport.max_outgoing_bps = max_outgoing;
         transport.min_outgoing_bps = min_outgoing;
+        transport.limit_estimate(now);
         Ok(Answer::Done)
     }
 
@@ -457,6 +459,7 @@ impl Shard {
             return not_found("producer", config.producer);
         };
         let (ssrc, rtx_ssrc) = (config.ssrc, config.rtx_ssrc);
+        let estimates = config.feedback.transport_cc || config.feedback.remb;
         let consumer = Consumer::new(
             config,
             transport_index,
@@ -470,6 +473,9 @@ impl Shard {
         self.objects.insert(id, Object::Consumer(index));
         if let Some(transport) = self.transports.get_mut(transport_index as usize) {
             transport.consumers.push(index);
+            if estimates {
+                transport.start_estimate(now);
+            }
             let sent = [Some(ssrc), rtx_ssrc].into_iter().flatten();
             transport.sent_ssrcs.extend(sent.map(|ssrc| SentSsrc {
                 ssrc,

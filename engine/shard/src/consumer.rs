@@ -62,6 +62,8 @@ pub(crate) struct Consumer {
     pub(crate) fraction_lost: u8,
     pub(crate) packets_lost: i64,
     pub(crate) jitter: u32,
+    /// Packets sent up to the last report of the receiver.
+    pub(crate) reported_packets: u64,
     pub(crate) rtt: Option<Duration>,
     pub(crate) score: u8,
     pub(crate) producer_score: u8,
@@ -112,6 +114,7 @@ impl Consumer {
             fraction_lost: 0,
             packets_lost: 0,
             jitter: 0,
+            reported_packets: 0,
             rtt: None,
             score: 10,
             producer_score: 10,

@@ -2,8 +2,9 @@
 //! the order it leaves, straight into the batch's arena.
 
 use slab::Slab;
+use weirgate_congestion::PacketKind;
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
-use weirgate_wire::ExtensionKind;
+use weirgate_wire::{ExtensionKind, MediaKind};
 
 use crate::clock::abs_send_time;
 use crate::consumer::Consumer;
@@ -121,6 +122,12 @@ fn depart(
     };
     batch.commit(path, len);
     transport.traffic.sent.add(now, len);
+    let kind = match (departure.resend, consumer.kind) {
+        (true, _) => PacketKind::Rtx,
+        (false, MediaKind::Audio) => PacketKind::Audio,
+        (false, MediaKind::Video) => PacketKind::Video,
+    };
+    transport.note_sent(now, draft.transport_sequence, len, kind);
     if is_rtx || departure.resend {
         transport.traffic.rtx_bytes_sent += len as u64;
         consumer.resent += 1;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weirgate_congestion::SendSide;
 use weirgate_packet::rtcp::{ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, packets};
 
 use crate::clock::{ntp, ntp_middle};
@@ -68,8 +69,8 @@ impl Shard {
                 }
             }
             RtcpPacket::Remb { bitrate_bps, .. } => {
-                if let Some(transport) = self.transports.get_mut(index as usize) {
-                    transport.remb_bps = Some(bitrate_bps);
+                if let Some(send_side) = self.estimate_of(index) {
+                    send_side.remb(now.as_micros(), bitrate_bps);
                 }
             }
             RtcpPacket::ExtendedReport { ssrc, blocks } => {
@@ -79,11 +80,23 @@ impl Shard {
                     }
                 }
             }
-            RtcpPacket::TransportFeedback(_)
-            | RtcpPacket::Sdes(_)
-            | RtcpPacket::Bye { .. }
-            | RtcpPacket::Other { .. } => {}
+            RtcpPacket::TransportFeedback(feedback) => {
+                let reference_time = feedback.reference_time;
+                if let Some(send_side) = self.estimate_of(index) {
+                    let statuses = feedback.statuses();
+                    send_side.feedback(now.as_micros(), statuses, reference_time);
+                }
+                self.schedule(index, now);
+            }
+            RtcpPacket::Sdes(_) | RtcpPacket::Bye { .. } | RtcpPacket::Other { .. } => {}
         }
+    }
+
+    fn estimate_of(&mut self, index: u32) -> Option<&mut SendSide> {
+        self.transports
+            .get_mut(index as usize)?
+            .send_side
+            .as_deref_mut()
     }
 
     fn on_sender_report(
@@ -128,11 +141,11 @@ impl Shard {
     fn on_reports(&mut self, now: Timestamp, index: u32, reports: ReportIter<'_>) {
         let now_ntp = ntp_middle(ntp(self.config.wall_clock_offset, now));
         for report in reports {
-            self.on_report(index, now_ntp, &report);
+            self.on_report(now, index, now_ntp, &report);
         }
     }
 
-    fn on_report(&mut self, index: u32, now_ntp: u32, report: &ReportBlock) {
+    fn on_report(&mut self, now: Timestamp, index: u32, now_ntp: u32, report: &ReportBlock) {
         let consumer = self
             .transports
             .get(index as usize)
@@ -144,6 +157,8 @@ impl Shard {
         if consumer.config.ssrc != report.ssrc {
             return;
         }
+        let sent_since = consumer.sent.packets - consumer.reported_packets;
+        consumer.reported_packets = consumer.sent.packets;
         consumer.fraction_lost = report.fraction_lost;
         consumer.packets_lost = i64::from(report.cumulative_lost);
         consumer.jitter = report.jitter;
@@ -155,6 +170,13 @@ impl Shard {
             // Clocks that tick unevenly can make it negative: that wraps to hours.
             if rtt < MAX_RTT {
                 consumer.rtt = Some(consumer.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
+            }
+        }
+        let rtt = consumer.rtt;
+        if let Some(send_side) = self.estimate_of(index) {
+            send_side.loss_report(now.as_micros(), report.fraction_lost, sent_since as u32);
+            if let Some(rtt) = rtt {
+                send_side.rtt(rtt.as_micros() as u64);
             }
         }
     }

@@ -61,6 +61,7 @@ impl Shard {
         let tuple = transport.tuple(|socket| locals[socket.0 as usize % locals.len()]);
         let rtcp_tuple = transport.rtcp_tuple();
         let limit = u64::from(transport.max_incoming_bps);
+        let available_outgoing = transport.send_side.as_ref().map(|side| side.target_bps());
         let traffic = &mut transport.traffic;
         Some(TransportStats {
             shard: self.config.shard,
@@ -77,7 +78,7 @@ impl Shard {
             rtx_bytes_sent: traffic.rtx_bytes_sent,
             recv_bitrate_bps: traffic.received.rate_bps(now),
             send_bitrate_bps: traffic.sent.rate_bps(now),
-            available_outgoing_bitrate_bps: transport.remb_bps,
+            available_outgoing_bitrate_bps: available_outgoing,
             available_incoming_bitrate_bps: (limit > 0).then_some(limit),
             auth_failures: traffic.auth_failures,
             replays: traffic.replays,

@@ -39,6 +39,7 @@ impl Shard {
         let mut next = self.repair_sources(now, index);
         next = next.min(self.send_feedback(now, index));
         next = next.min(self.send_reports(now, index));
+        next = next.min(self.poll_estimate(now, index));
         if let Some(ice) = self.transports.get(index as usize).and_then(|t| t.ice()) {
             next = next.min(ice.consent_deadline());
         }
@@ -170,6 +171,15 @@ impl Shard {
         if expired {
             self.counters.consent_expired += 1;
             self.report_ice(index);
+        }
+    }
+
+    /// Lets time pass for the estimate towards the peer; when more is due.
+    fn poll_estimate(&mut self, now: Timestamp, index: u32) -> Timestamp {
+        let transport = self.transports.get_mut(index as usize);
+        match transport.and_then(|transport| transport.send_side.as_mut()) {
+            Some(send_side) => Timestamp::from_micros(send_side.poll(now.as_micros())),
+            None => Timestamp::NEVER,
         }
     }
 

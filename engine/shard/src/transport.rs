@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use uuid::Uuid;
+use weirgate_congestion::{Config, PacketKind, SendSide};
 use weirgate_srtp::{OpenError, Opener, Sealer};
 use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, Tuple};
 
@@ -103,8 +104,8 @@ pub(crate) struct Transport {
     pub(crate) max_incoming_bps: u32,
     pub(crate) max_outgoing_bps: u32,
     pub(crate) min_outgoing_bps: u32,
-    /// What the peer's REMB says it can take.
-    pub(crate) remb_bps: Option<u64>,
+    /// Estimate towards the peer, since its first consumer.
+    pub(crate) send_side: Option<Box<SendSide>>,
     pub(crate) dtls_sent: bool,
     /// DTLS datagrams passed to control in the second that began then.
     dtls_passed: (u8, Timestamp),
@@ -116,6 +117,11 @@ pub(crate) struct Transport {
 
 /// DTLS datagrams of one transport passed to control per second.
 const DTLS_PER_SECOND: u8 = 40;
+/// What an estimate begins with; mediasoup's default.
+const INITIAL_OUTGOING_BPS: u64 = 600_000;
+/// Limits of an estimate where the API sets none.
+const MIN_OUTGOING_BPS: u64 = 30_000;
+const MAX_OUTGOING_BPS: u64 = 1_000_000_000;
 /// SSRCs one transport can ever send under one key.
 pub(crate) const MAX_USED_SSRCS: usize = 65_536;
 
@@ -143,7 +149,7 @@ impl Transport {
             max_incoming_bps: 0,
             max_outgoing_bps: 0,
             min_outgoing_bps: 0,
-            remb_bps: None,
+            send_side: None,
             dtls_sent: false,
             dtls_passed: (0, Timestamp::ZERO),
             reports_at: Timestamp::NEVER,
@@ -276,6 +282,55 @@ impl Transport {
                 remote: end.rtcp_remote?,
             }),
             TransportKind::WebRtc(_) => None,
+        }
+    }
+
+    /// Begins to estimate what the path to the peer carries.
+    pub(crate) fn start_estimate(&mut self, now: Timestamp) {
+        if self.send_side.is_none() {
+            let config = Config {
+                initial_bps: INITIAL_OUTGOING_BPS,
+                min_bps: self.min_outgoing(),
+                max_bps: self.max_outgoing(),
+            };
+            self.send_side = Some(Box::new(SendSide::new(config, now.as_micros())));
+        }
+    }
+
+    /// Passes changed limits on to the estimate.
+    pub(crate) fn limit_estimate(&mut self, now: Timestamp) {
+        let (min, max) = (self.min_outgoing(), self.max_outgoing());
+        if let Some(send_side) = &mut self.send_side {
+            send_side.set_limits(now.as_micros(), min, max);
+        }
+    }
+
+    /// Tells the estimate of a packet that leaves.
+    pub(crate) fn note_sent(
+        &mut self,
+        now: Timestamp,
+        transport_sequence: Option<u16>,
+        len: usize,
+        kind: PacketKind,
+    ) {
+        let Some(send_side) = &mut self.send_side else {
+            return;
+        };
+        let len = len.min(usize::from(u16::MAX)) as u16;
+        match transport_sequence {
+            Some(sequence) => send_side.sent(now.as_micros(), sequence, len, kind),
+            None => send_side.sent_untracked(now.as_micros(), len, kind),
+        }
+    }
+
+    fn min_outgoing(&self) -> u64 {
+        u64::from(self.min_outgoing_bps).max(MIN_OUTGOING_BPS)
+    }
+
+    fn max_outgoing(&self) -> u64 {
+        match self.max_outgoing_bps {
+            0 => MAX_OUTGOING_BPS,
+            limit => u64::from(limit),
         }
     }
 

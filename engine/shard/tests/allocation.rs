@@ -17,7 +17,7 @@ fn forwarding_to_many_receivers_allocates_nothing() {
         let transport = sim.plain(0, number, addr(number as u16), Some(key(number as u8)));
         sim.consumer(0, transport, video_consumer(number, &producer));
     }
-    let mut packets: Vec<Vec<u8>> = (0..2000u16)
+    let mut packets: Vec<Vec<u8>> = (0..6000u16)
         .map(|sequence| sender.seal(&vp8(sequence, u32::from(sequence) * 3000, sequence == 0)))
         .collect();
     let mut batch = TxBatch::new(1 << 20);
@@ -41,9 +41,10 @@ fn forwarding_to_many_receivers_allocates_nothing() {
             }
         }
     };
-    let (warm_up, steady) = packets.split_at_mut(500);
+    // Long enough for the record of packets in flight to have its full size: no feedback comes.
+    let (warm_up, steady) = packets.split_at_mut(3000);
     forward(warm_up);
     let allocations = measure(|| forward(steady));
     assert_eq!(allocations.count_total, 0);
-    assert_eq!(forwarded, 50 * 2000);
+    assert_eq!(forwarded, 50 * 6000);
 }
