@@ -293,15 +293,15 @@ impl Leg {
         outbound.protect(protection)?;
         let (stop, stopped) = watch::channel(false);
         let (commands, command_queue) = mpsc::unbounded_channel();
+        let socket = UdpSocket::from_std(socket)?;
+        let rtcp_socket = rtcp_socket.map(UdpSocket::from_std).transpose()?;
         let reader = Reader {
-            socket: UdpSocket::from_std(socket)?,
-            rtcp_socket: rtcp_socket.map(UdpSocket::from_std).transpose()?,
             outbound: Arc::clone(&outbound),
             handshaking,
             media,
             commands: command_queue,
         };
-        let task = tokio::spawn(reader.run(stopped));
+        let task = tokio::spawn(reader.run(socket, rtcp_socket, stopped));
         Ok(Self {
             outbound,
             commands,
@@ -329,8 +329,6 @@ impl Leg {
 }
 
 struct Reader<M> {
-    socket: UdpSocket,
-    rtcp_socket: Option<UdpSocket>,
     outbound: Arc<Outbound>,
     handshaking: Option<Handshaking>,
     media: Arc<Mutex<M>>,
@@ -338,13 +336,18 @@ struct Reader<M> {
 }
 
 impl<M: Media> Reader<M> {
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    async fn run(
+        mut self,
+        socket: UdpSocket,
+        rtcp_socket: Option<UdpSocket>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; 65_536];
         loop {
             let wait_for_rtcp = async {
-                match &self.rtcp_socket {
+                match &rtcp_socket {
                     Some(socket) => socket.readable().await,
                     None => std::future::pending().await,
                 }
@@ -362,29 +365,27 @@ impl<M: Media> Reader<M> {
                     lock(&self.media).on_tick(now_ns(), &self.outbound);
                     self.poll_agent();
                 }
-                _ = self.socket.readable() => {
-                    for _ in 0..MAX_BATCH {
-                        // An ICMP error on the socket is told like a datagram; the next call goes on.
-                        let Ok((len, from)) = self.socket.try_recv_from(&mut buffer) else { break };
-                        self.handle(&mut buffer[..len], from);
+                _ = socket.readable() => self.drain(&socket, &mut buffer).await,
+                _ = wait_for_rtcp => {
+                    if let Some(socket) = &rtcp_socket {
+                        self.drain(socket, &mut buffer).await;
                     }
                 }
-                _ = wait_for_rtcp => self.drain_rtcp(&mut buffer),
             }
         }
     }
 
-    fn drain_rtcp(&mut self, buffer: &mut [u8]) {
+    /// Takes what is there, but not so much that other legs are kept waiting: taking a datagram
+    /// that is there already does not count as work with the runtime.
+    async fn drain(&mut self, socket: &UdpSocket, buffer: &mut [u8]) {
         for _ in 0..MAX_BATCH {
-            let Some(Ok((len, from))) = self
-                .rtcp_socket
-                .as_ref()
-                .map(|socket| socket.try_recv_from(buffer))
-            else {
-                break;
+            // An ICMP error is told in place of a datagram; the next call goes on after it.
+            let Ok((len, from)) = socket.try_recv_from(buffer) else {
+                return;
             };
             self.handle(&mut buffer[..len], from);
         }
+        tokio::task::yield_now().await;
     }
 
     fn handle(&mut self, bytes: &mut [u8], from: SocketAddr) {

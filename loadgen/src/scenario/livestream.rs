@@ -31,8 +31,10 @@ const MAX_JOINING: usize = 16;
 const MONITOR_INTERVAL: Duration = Duration::from_millis(500);
 /// Unanswered probes after which the server counts as dead.
 const MAX_FAILED_PROBES: u32 = 3;
-/// Packets under way get so long after the last was sent.
-const DRAIN: Duration = Duration::from_secs(1);
+/// After the last packet was sent: when nothing has come for so long, nothing is under way.
+const QUIET: Duration = Duration::from_secs(1);
+/// What has not come by then is lost.
+const MAX_DRAIN: Duration = Duration::from_secs(30);
 
 /// How clients are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -465,9 +467,20 @@ impl Audience {
         (!histogram.is_empty()).then(|| Percentiles::of(&histogram))
     }
 
+    /// Waits for what is under way, in our own sockets too: for as long as something still comes.
     async fn drain(&self, sender: &Sender) {
-        let end = Instant::now() + DRAIN;
-        while self.tally(sender).lost > 0 && Instant::now() < end {
+        let end = Instant::now() + MAX_DRAIN;
+        let mut received = 0;
+        let mut risen = Instant::now();
+        while risen.elapsed() < QUIET && Instant::now() < end {
+            let tally = self.tally(sender);
+            if tally.lost == 0 {
+                return;
+            }
+            if tally.received > received {
+                received = tally.received;
+                risen = Instant::now();
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
