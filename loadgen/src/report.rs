@@ -110,6 +110,8 @@ pub struct Report {
     pub engine_cpu_us_per_packet: Option<f64>,
     /// How late the generator itself sent, in ms.
     pub generator_lateness: Percentiles,
+    /// Packets still came long after the last was sent.
+    pub own_backlog: bool,
     /// Datagrams lost at our own sockets.
     pub own_socket_drops: u64,
     /// Datagrams the kernel refused to send for us.
@@ -136,6 +138,9 @@ impl Report {
                 "{} datagrams lost at our own sockets",
                 self.own_socket_drops
             ));
+        }
+        if self.own_backlog {
+            reasons.push("packets were still waiting to be read at the end".to_owned());
         }
         if self.own_send_failures > 0 {
             reasons.push(format!(

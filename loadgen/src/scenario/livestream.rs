@@ -122,7 +122,7 @@ impl Livestream {
             .saturating_sub(received_before);
 
         let generator_report = generator.stop()?;
-        audience.drain(&sender).await;
+        let has_drained = audience.drain(&sender).await;
         let ports: Vec<u16> = audience.ports();
         let report = Report {
             scenario: "livestream".to_owned(),
@@ -146,6 +146,7 @@ impl Livestream {
                 .flatten()
                 .map(|ns| ns as f64 / 1000.0 / forwarded.max(1) as f64),
             generator_lateness: Percentiles::of(&generator_report.lateness_ns),
+            own_backlog: !has_drained,
             own_socket_drops: harness::socket_drops(&ports),
             own_send_failures: sender.send_failures(),
             ending,
@@ -468,14 +469,15 @@ impl Audience {
     }
 
     /// Waits for what is under way, in our own sockets too: for as long as something still comes.
-    async fn drain(&self, sender: &Sender) {
+    /// False where that was no end.
+    async fn drain(&self, sender: &Sender) -> bool {
         let end = Instant::now() + MAX_DRAIN;
         let mut received = 0;
         let mut risen = Instant::now();
         while risen.elapsed() < QUIET && Instant::now() < end {
             let tally = self.tally(sender);
             if tally.lost == 0 {
-                return;
+                return true;
             }
             if tally.received > received {
                 received = tally.received;
@@ -483,6 +485,7 @@ impl Audience {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        risen.elapsed() >= QUIET
     }
 
     async fn close(self) {
