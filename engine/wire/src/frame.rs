@@ -92,6 +92,9 @@ mod tests {
     fn an_over_long_prefix_is_refused_before_its_body_is_awaited() {
         let mut decoder = FrameDecoder::default();
         decoder.push(&u32::MAX.to_be_bytes());
-        assert!(matches!(decoder.next_message::<u32>(), Err(FrameError::TooLong(_))));
+        assert!(matches!(
+            decoder.next_message::<u32>(),
+            Err(FrameError::TooLong(_))
+        ));
     }
 }
