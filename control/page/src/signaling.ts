@@ -44,7 +44,7 @@ export interface Link {
   connect(): void;
   disconnect(): void;
   on: Emitter<SignalingEvents>["on"];
-  request<K extends keyof Requests>(name: K, data: Requests[K][0]): Promise<Requests[K][1]>;
+  request<K extends keyof Requests>(name: K, data: Requests[K][0], timeout?: number): Promise<Requests[K][1]>;
 }
 
 export class Signaling extends Emitter<SignalingEvents> implements Link {
@@ -90,8 +90,13 @@ export class Signaling extends Emitter<SignalingEvents> implements Link {
   /**
    * Sends a request and waits for its answer. Nothing is kept for later: without a connection it
    * fails at once, since whatever is sent before the next `join` would come from a stranger.
+   * `timeout` is in ms.
    */
-  request<K extends keyof Requests>(name: K, data: Requests[K][0]): Promise<Requests[K][1]> {
+  request<K extends keyof Requests>(
+    name: K,
+    data: Requests[K][0],
+    timeout = REQUEST_TIMEOUT_MS,
+  ): Promise<Requests[K][1]> {
     if (!this.#socket.connected) {
       return Promise.reject(new SignalingError("disconnected", "no connection to the server"));
     }
@@ -101,7 +106,7 @@ export class Signaling extends Emitter<SignalingEvents> implements Link {
         reject(error);
       };
       this.#failOnDown.add(fail);
-      this.#socket.timeout(REQUEST_TIMEOUT_MS).emit(name, data, (late: Error | null, answer?: unknown) => {
+      this.#socket.timeout(timeout).emit(name, data, (late: Error | null, answer?: unknown) => {
         if (late) return fail(new SignalingError("timeout", `no answer to ${name}`));
         const error = (answer as { error?: { code?: string; message?: string } } | undefined)?.error;
         if (error) return fail(new SignalingError(error.code ?? "error", error.message ?? `${name} failed`));

@@ -22,8 +22,10 @@ class FakeServer extends Emitter<LinkEvents> implements Link {
   #made = 0;
 
   connect(): void {
-    this.connected = true;
-    this.emit("up", undefined);
+    setTimeout(() => {
+      this.connected = true;
+      this.emit("up", undefined);
+    });
   }
 
   disconnect(): void {
@@ -151,6 +153,14 @@ describe("joining", () => {
     session.join();
     await vi.waitFor(() => expect(server.asked("resumeConsumer")).toHaveLength(1));
     expect(server.asked("createTransport")).toEqual([{ direction: "recv" }]);
+  });
+
+  it("takes another connection where join is not answered", async () => {
+    server.failing.set("join", new SignalingError("timeout", "no answer to join"));
+    session.join();
+    await vi.waitFor(() => expect(server.asked("join").length).toBeGreaterThan(1));
+    server.failing.clear();
+    await vi.waitFor(() => expect(session.status).toBe("joined"));
   });
 
   it("ends with the server's words where it is refused", async () => {

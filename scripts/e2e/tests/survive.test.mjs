@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { joinCall, launchChromium } from "../lib/chromium.mjs";
+import { callQuery, joinCall, launchChromium, Participant } from "../lib/chromium.mjs";
 import { startServer } from "../lib/server.mjs";
 import { sleep, until } from "../lib/wait.mjs";
 
@@ -36,32 +36,55 @@ describe("control dies", () => {
   }
 
   async function costsNothing() {
+    const dora = await waitingNewcomer();
     const before = await Promise.all(people.map(identity));
     const watches = people.map((person) => new Watch(person));
-    await sleep(600);
-    await server.killControl();
-    await sleep(700);
-    const started = performance.now();
-    await server.startControl();
-    const dora = await joinCall(browser, server, { room: "r", name: "Dora", audio: "0", video: "0" });
-    const joinedAfter = performance.now() - started;
-    assert.ok(joinedAfter < 2_000, `a newcomer joined ${Math.round(joinedAfter)} ms after control's start`);
+    try {
+      await sleep(600);
+      await server.killControl();
+      await sleep(700);
+      const started = performance.now();
+      await server.startControl();
+      await dora.page.getByRole("button", { name: "Join" }).click();
+      await dora.joined();
+      const joinedAfter = performance.now() - started;
+      assert.ok(joinedAfter < 2_000, `a newcomer joined ${Math.round(joinedAfter)} ms after control's start`);
 
-    for (const [index, person] of people.entries()) {
-      await until(`${person.name} to resume`, async () => (await person.state()).resumes > before[index].resumes);
+      for (const [index, person] of people.entries()) {
+        await resumed(person, before[index].resumes);
+      }
+      await dora.receives(people);
+      await dora.leave();
+      for (const watch of watches) assert.deepEqual(await watch.stop(), []);
+      const after = await Promise.all(people.map(identity));
+      for (const [index, { resumes, ...ids }] of after.entries()) {
+        const { resumes: resumesBefore, ...idsBefore } = before[index];
+        assert.deepEqual(ids, idsBefore);
+        assert.equal(resumes, resumesBefore + 1);
+      }
+    } finally {
+      await Promise.all(watches.map((watch) => watch.stop()));
+      await dora.page.context().close();
     }
-    await dora.receives(people);
-    await dora.leave();
-    for (const watch of watches) await watch.stop();
-    const after = await Promise.all(people.map(identity));
-    for (const [index, { resumes, ...ids }] of after.entries()) {
-      const { resumes: resumesBefore, ...idsBefore } = before[index];
-      assert.deepEqual(ids, idsBefore);
-      assert.equal(resumes, resumesBefore + 1);
-    }
-    await until("Dora to be gone", async () => (await people[0].state()).peers.length === 2);
+    await until("Dora to be gone", async () => (await people[0].state()).peers.length === 2, { timeout: 20_000 });
+  }
+
+  /** A page on its first screen: what comes from control beforehand must not count as joining. */
+  async function waitingNewcomer() {
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(`${server.url}/?${callQuery({ room: "r", name: "Dora", autojoin: "0", audio: "0", video: "0" })}`);
+    await page.getByRole("button", { name: "Join" }).waitFor();
+    return new Participant((expression) => page.evaluate(expression), page, "Dora");
   }
 });
+
+function resumed(person, resumesBefore) {
+  return until(`${person.name} to resume`, async () => {
+    const state = await person.state();
+    if (state.resumes > resumesBefore) return true;
+    throw new Error(`${JSON.stringify(state)} ${person.problems.slice(-5)}`);
+  });
+}
 
 /** What must be the same before and after. */
 async function identity(person) {
@@ -78,7 +101,7 @@ async function identity(person) {
   };
 }
 
-/** Looks at a participant's pictures all the time; complains about pauses at the end. */
+/** Looks at a participant's pictures all the time, and keeps the pauses. */
 class Watch {
   #person;
   #last = new Map();
@@ -91,10 +114,11 @@ class Watch {
     this.#running = this.#run();
   }
 
+  /** Gives the pauses seen; may be called again. */
   async stop() {
     this.#on = false;
     await this.#running;
-    assert.deepEqual(this.#pauses, []);
+    return this.#pauses;
   }
 
   async #run() {

@@ -17,6 +17,8 @@ import { Subscriber } from "./subscriber.ts";
 
 /** Wait before asking again where the server answers but cannot do it yet. */
 const RETRY_MS = 1_000;
+/** A server that is well answers `join` in a moment; one that does not may know nothing of it. */
+const JOIN_TIMEOUT_MS = 3_000;
 
 export type Status = "idle" | "connecting" | "joined" | "away" | "ended";
 
@@ -131,7 +133,8 @@ export class Session extends Emitter<SessionEvents> {
     const { roomId, displayName, token } = this.options;
     let answer: JoinAnswer;
     try {
-      answer = await this.#link.request("join", { roomId, displayName, token, resumeToken: this.#resumeToken });
+      const request = { roomId, displayName, token, resumeToken: this.#resumeToken };
+      answer = await this.#link.request("join", request, JOIN_TIMEOUT_MS);
     } catch (error) {
       return this.#joinFailed(error as SignalingError);
     }
@@ -164,6 +167,11 @@ export class Session extends Emitter<SessionEvents> {
 
   #joinFailed(error: SignalingError): void {
     if (error.code === "disconnected") return;
+    if (error.code === "timeout") {
+      // Whether it was taken is unknown, so it cannot be sent again on the same connection.
+      this.#link.disconnect();
+      return this.#link.connect();
+    }
     const hopeless = ["unauthorized", "bad_request", "unsupported", "conflict"].includes(error.code);
     // A server that does not take the token is asked once more as a newcomer.
     if (this.#resumeToken && (hopeless || error.code === "not_found")) {
