@@ -67,7 +67,7 @@ async def run(arguments: argparse.Namespace) -> None:
         await participant.join()
         say("joined", peerId=participant.peer_id)
         await participant.send([Picture(arguments.luma, arguments.fps), Tone(arguments.hertz)])
-        await first_of(until_told_to_stop(), participant.receive(), report(participant))
+        await first_of(until_told_to_stop(), signaling.lost(), participant.receive(), report(participant))
         await signaling.ask("leave")
         say("left")
     finally:

@@ -93,8 +93,11 @@ class Participant:
         return {
             "transports": [transport_figures(it) for it in transports],
             "sending": [await sent_figures(it) for it in self._producers if not it.closed],
-            "receiving": [await received_figures(it) for it in list(self._received.values())],
+            "receiving": [await self._received_figures(it) for it in list(self._received.values())],
         }
+
+    async def _received_figures(self, received: Received) -> dict:
+        return received_figures(self._recv_transport, received) | await reported_figures(received)
 
     def _connect_when_asked(self, transport: Transport) -> None:
         @transport.on("connect")
@@ -142,6 +145,8 @@ def transport_options(answer: dict) -> dict:
         "iceCandidates": [IceCandidate(**it) for it in answer["iceCandidates"]],
         "dtlsParameters": DtlsParameters(**answer["dtlsParameters"]),
         "sctpParameters": None,
+        # None would have aiortc ask a public STUN server.
+        "iceServers": [],
     }
 
 
@@ -177,16 +182,23 @@ async def sent_figures(producer: Producer) -> dict:
     return figures
 
 
-async def received_figures(received: Received) -> dict:
+def received_figures(transport: Transport, received: Received) -> dict:
     consumer = received.consumer
     figures = {"producerId": consumer.producerId, "peerId": received.peer_id, "kind": consumer.kind}
     figures.update(received.sink.report())
-    for report in await consumer.getStats():
-        for entry in report.values():
-            if entry.type == "inbound-rtp":
-                figures["packets"] = entry.packetsReceived
-                figures["packetsLost"] = entry.packetsLost
-            elif entry.type == "remote-outbound-rtp":
-                # From the server's sender reports.
-                figures["packetsSent"] = entry.packetsSent
+    transceivers = transport.handler.pc.getTransceivers()
+    receiver = next(it.receiver for it in transceivers if it.mid == consumer.localId)
+    # getStats() gives the media's stream and that of its repairs the same id, and so only one of them.
+    stream = receiver._RTCRtpReceiver__remote_streams.get(consumer.rtpParameters.encodings[0].ssrc)
+    if stream:
+        figures.update(packets=stream.packets_received, packetsLost=stream.packets_lost)
     return figures
+
+
+async def reported_figures(received: Received) -> dict:
+    """What the server's sender reports say."""
+    for report in await received.consumer.getStats():
+        for entry in report.values():
+            if entry.type == "remote-outbound-rtp":
+                return {"packetsSent": entry.packetsSent}
+    return {}

@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 import { until } from "../lib/wait.mjs";
 
 const FOLDER = dirname(fileURLToPath(import.meta.url));
-const PYTHON = join(FOLDER, ".venv/bin/python");
+export const PYTHON = join(FOLDER, ".venv/bin/python");
+// Python takes a second of CPU until it is there, and browsers may be at work beside it.
+const TIMEOUT = 60_000;
 const KINDS = ["video", "audio"];
 
 /** Why the client cannot run, or nothing. */
@@ -17,15 +19,25 @@ export function aiortcMissing() {
   return existsSync(PYTHON) ? undefined : "needs scripts/e2e/aiortc/install";
 }
 
-/** Joins `room` of `server`; gives an {@link AiortcClient} once it is in. `options`: the client's flags. */
+/**
+ * Joins a room of `server`; gives an {@link AiortcClient} once it is in. `options`: the client's flags, and `python`,
+ * another command that runs {@link PYTHON}.
+ */
 export async function joinWithAiortc(server, options) {
   const client = new AiortcClient(server, options);
-  await until(`${client.name} to join`, () => client.peerId ?? client.fail(), { timeout: 20_000 });
-  return client;
+  try {
+    await until(`${client.name} to join`, () => client.peerId ?? client.hasEnded(), { timeout: TIMEOUT });
+    // What made `until` stop may have been the end.
+    client.check();
+    return client;
+  } catch (error) {
+    await client.kill();
+    throw error;
+  }
 }
 
 class AiortcClient {
-  constructor(server, options) {
+  constructor(server, { python = PYTHON, ...options }) {
     this.name = options.name;
     this.luma = options.luma;
     this.hertz = options.hertz;
@@ -34,8 +46,9 @@ class AiortcClient {
     this.figures = undefined;
     this.reports = 0;
     this.errors = "";
-    const flags = Object.entries({ url: server.url, ...options }).flatMap(([key, value]) => [`--${key}`, String(value)]);
-    this.process = spawn(PYTHON, [join(FOLDER, "client.py"), ...flags], { stdio: ["pipe", "pipe", "pipe"] });
+    const flags = { url: server.url, ...options };
+    const words = Object.entries(flags).flatMap(([key, value]) => [`--${key}`, String(value)]);
+    this.process = spawn(python, [join(FOLDER, "client.py"), ...words], { stdio: ["pipe", "pipe", "pipe"] });
     this.ended = once(this.process, "exit").then(([code, signal]) => signal ?? code);
     this.process.stderr.on("data", (text) => (this.errors += text));
     createInterface({ input: this.process.stdout }).on("line", (line) => this.#take(JSON.parse(line)));
@@ -49,12 +62,14 @@ class AiortcClient {
     }
   }
 
+  hasEnded() {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
   /** Throws if the process has ended by itself. */
-  fail() {
-    const { exitCode, signalCode } = this.process;
-    if (exitCode !== null || signalCode !== null) {
-      throw new Error(`${this.name} ended (${signalCode ?? exitCode}): ${this.errors}`);
-    }
+  check() {
+    if (!this.hasEnded()) return;
+    throw new Error(`${this.name} ended (${this.process.signalCode ?? this.process.exitCode}): ${this.errors}`);
   }
 
   /** As a page's: for `Participant.receives`. */
@@ -70,23 +85,22 @@ class AiortcClient {
   /** Waits for a line of figures that is not there yet. */
   async nextReport() {
     const seen = this.reports;
-    await until(`figures of ${this.name}`, () => {
-      this.fail();
-      return this.reports > seen;
-    });
+    await until(`figures of ${this.name}`, () => this.reports > seen || this.hasEnded(), { timeout: TIMEOUT });
+    this.check();
     return this.received();
   }
 
   /** Until everything of `peerIds`, and of nobody else, has been decoded. */
-  async receives(peerIds, timeout = 20_000) {
+  async receives(peerIds) {
     const wanted = peerIds.flatMap((id) => KINDS.map((kind) => `${id}/${kind}`)).sort();
     await until(`${this.name} to receive ${wanted}`, () => {
-      this.fail();
+      if (this.hasEnded()) return true;
       const received = this.received();
       const keys = [...received.keys()].sort();
       if (keys.join() === wanted.join() && keys.every((key) => received.get(key).frames > 0)) return true;
       throw new Error(`${JSON.stringify(this.figures)} ${this.errors}`);
-    }, { timeout });
+    }, { timeout: TIMEOUT });
+    this.check();
   }
 
   /** Says goodbye; gives the exit code. */

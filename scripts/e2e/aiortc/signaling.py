@@ -1,10 +1,11 @@
 """The room's Socket.IO messages, by python-socketio."""
 
+import asyncio
 from collections.abc import Callable
 
 import socketio
 
-ANSWER_SECONDS_MAX = 10
+ANSWER_SECONDS_MAX = 30
 
 
 class RequestFailed(Exception):
@@ -15,9 +16,16 @@ class Signaling:
     def __init__(self, url: str) -> None:
         self._url = url
         self._socket = socketio.AsyncClient(reconnection=False)
+        self._ended = asyncio.Event()
+        self._socket.on("disconnect", lambda *_: self._ended.set())
 
     async def connect(self) -> None:
         await self._socket.connect(self._url, transports=["websocket"])
+
+    async def lost(self) -> None:
+        """Until the connection ends; then that is an error."""
+        await self._ended.wait()
+        raise ConnectionError("the server has ended the connection")
 
     async def close(self) -> None:
         await self._socket.disconnect()

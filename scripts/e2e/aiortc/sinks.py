@@ -1,6 +1,7 @@
 """What is decoded, counted."""
 
 from array import array
+from itertools import pairwise
 
 from av import AudioFrame, VideoFrame
 
@@ -20,7 +21,8 @@ class VideoSink:
         self._size = (frame.width, frame.height)
         plane = frame.planes[0]
         rows = memoryview(plane)
-        total = sum(sum(rows[at : at + frame.width]) for at in range(0, plane.line_size * frame.height, plane.line_size))
+        starts = range(0, plane.line_size * frame.height, plane.line_size)
+        total = sum(sum(rows[at : at + frame.width]) for at in starts)
         self._luma = total / (frame.width * frame.height)
 
     def report(self) -> dict:
@@ -44,7 +46,7 @@ class AudioSink:
         seconds = frame.samples / frame.sample_rate
         mean_square = sum(sample * sample for sample in left) / len(left) / FULL_SCALE**2
         self._energy += mean_square * seconds
-        self._crossings += sum((a < 0) != (b < 0) for a, b in zip(left, left[1:]))
+        self._crossings += sum((a < 0) != (b < 0) for a, b in pairwise(left))
         self._seconds += seconds
 
     def report(self) -> dict:

@@ -2,17 +2,19 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { aiortcMissing, joinWithAiortc } from "../aiortc/process.mjs";
+import { aiortcMissing, joinWithAiortc, PYTHON } from "../aiortc/process.mjs";
 import { joinCall, launchChromium } from "../lib/chromium.mjs";
+import { farHostMissing, makeFarHost } from "../lib/network.mjs";
 import { assertRising } from "../lib/rising.mjs";
 import { startServer } from "../lib/server.mjs";
+import { until } from "../lib/wait.mjs";
 
 const SECONDS = Number(process.env.E2E_SECONDS ?? 10);
-// Of the room's wandering bar, see sources.py.
+// The wandering bar, see sources.py.
 const BAR_SHARE = 16 / 160;
 const BAR_LUMA = 128;
 // Reports without a new frame, a second each, that are still no standstill on a busy machine.
-const PATIENCE = 2;
+const PATIENCE = 3;
 
 const GCM_128 = "SRTP_AEAD_AES_128_GCM";
 const GCM_256 = "SRTP_AEAD_AES_256_GCM";
@@ -49,7 +51,7 @@ for (const { io, suites } of CASES) {
       assert.equal(engine.shards.length, 2);
     });
 
-    it("one comes early and sends to nobody", { timeout: 40_000 }, async () => {
+    it("one comes early and sends to nobody", { timeout: 120_000 }, async () => {
       ada = await joinWithAiortc(server, { ...ADA, srtp: suites[0] });
       await ada.nextReport();
       await ada.nextReport();
@@ -57,7 +59,7 @@ for (const { io, suites } of CASES) {
       for (const { kind, packets } of ada.figures.sending) assert.ok(packets > 0, `${kind} sent`);
     });
 
-    it("each decodes the other", { timeout: 60_000 + SECONDS * 1_000 }, async () => {
+    it("each decodes the other", { timeout: 180_000 + SECONDS * 1_000 }, async () => {
       bob = await joinWithAiortc(server, { ...BOB, srtp: suites[1] });
       await ada.receives([bob.peerId]);
       await bob.receives([ada.peerId]);
@@ -67,17 +69,14 @@ for (const { io, suites } of CASES) {
       assertIsOf(bob.received(), ada);
       assertAgreed(ada, suites[0]);
       assertAgreed(bob, suites[1]);
-      for (const client of [ada, bob]) assertReported(client);
+      for (const client of [ada, bob]) await assertReported(client);
     });
 
-    it("the early one goes on when the other leaves", { timeout: 40_000 }, async () => {
+    it("the early one goes on when the other leaves", { timeout: 120_000 }, async () => {
       assert.equal(await bob.leave(), 0, bob.errors);
       await ada.receives([]);
       assert.equal(await ada.leave(), 0, ada.errors);
-      const metrics = await server.metrics();
-      for (const name of ["srtp_auth_failures", "srtp_replays", "srtp_malformed", "rtp_malformed", "stun_auth_failures"]) {
-        for (const shard of [0, 1]) assert.equal(metrics.get(`weirgate_engine_${name}_total{shard="${shard}"}`), 0, name);
-      }
+      await assertAllAuthentic(server);
     });
   });
 }
@@ -98,13 +97,13 @@ describe("two aiortc clients and a page", { skip: aiortcMissing() }, () => {
     await server?.stop();
   });
 
-  it("see and hear each other", { timeout: 90_000 + SECONDS * 1_000 }, async () => {
+  it("see and hear each other", { timeout: 240_000 + SECONDS * 1_000 }, async () => {
     clients.push(await joinWithAiortc(server, ADA));
     const page = await joinCall(browser, server, { room: "r", name: "Cleo", codec: "vp8", video: "160x120", fps: 10 });
     clients.push(await joinWithAiortc(server, BOB));
     const [ada, bob] = clients;
     const { peerId } = await page.state();
-    await page.receives(clients);
+    await page.receives(clients, 60_000);
     await ada.receives([bob.peerId, peerId]);
     await bob.receives([ada.peerId, peerId]);
     await Promise.all([
@@ -117,7 +116,47 @@ describe("two aiortc clients and a page", { skip: aiortcMissing() }, () => {
       // The page's microphone beeps.
       assert.ok(client.received().get(`${peerId}/audio`).energy > 0, `${client.name} hears the page`);
     }
-    for (const [key, { raw }] of await page.received()) assert.equal(raw.packetsLost, 0, `the page lost packets of ${key}`);
+    for (const [key, { raw }] of await page.received()) {
+      assert.equal(raw.packetsLost, 0, `the page lost packets of ${key}`);
+    }
+  });
+});
+
+describe("an aiortc client behind 5 % loss at 50 ms", { skip: aiortcMissing() ?? farHostMissing() }, () => {
+  let far;
+  let server;
+  const clients = [];
+
+  before(async () => {
+    far = await makeFarHost({ roundTripMs: 50, loss: 0.05 });
+    server = await startServer({ host: far.near, token: "e2e-secret" });
+  });
+
+  after(async () => {
+    for (const client of clients) await client.kill();
+    await server?.stop();
+    await far?.stop();
+  });
+
+  it("is repaired, and repairs", { timeout: 240_000 }, async () => {
+    clients.push(await joinWithAiortc(server, { ...ADA, python: far.wrap(PYTHON) }));
+    clients.push(await joinWithAiortc(server, BOB));
+    const [ada, bob] = clients;
+    await ada.receives([bob.peerId]);
+    await bob.receives([ada.peerId]);
+    await until("packets lost each way to come again", async () => {
+      const metrics = await server.metrics();
+      const counts = ["packets_retransmitted", "rtx_packets_repaired"].map((name) => countOf(metrics, name));
+      if (counts.every((count) => count > 0)) return true;
+      throw new Error(`${counts} retransmitted, repaired`);
+    }, { timeout: 60_000, interval: 500 });
+    for (const [client, sender] of [[ada, bob], [bob, ada]]) {
+      const frames = () => client.received().get(`${sender.peerId}/video`).frames;
+      const before = frames();
+      await until(`pictures to go on for ${client.name}`, () => frames() > before + 20, { timeout: 60_000 });
+      assertIsOf(client.received(), sender);
+    }
+    await assertAllAuthentic(server);
   });
 });
 
@@ -150,7 +189,8 @@ function assertIsOf(received, sender) {
   assert.ok(Math.abs(video.luma - luma) < 8, `brightness ${video.luma}, and ${luma} of ${sender.name}`);
   const audio = received.get(`${sender.peerId}/audio`);
   assert.ok(audio.energy > 0.01, `energy ${audio.energy}`);
-  assert.ok(Math.abs(audio.hertz - sender.hertz) < sender.hertz / 10, `${audio.hertz} Hz, and ${sender.hertz} of ${sender.name}`);
+  const off = Math.abs(audio.hertz - sender.hertz);
+  assert.ok(off < sender.hertz / 10, `${audio.hertz} Hz, and ${sender.hertz} of ${sender.name}`);
 }
 
 /** Both transports stand, one with each DTLS role, on the suite offered. */
@@ -160,17 +200,24 @@ function assertAgreed(client, srtp) {
     { direction: "send", role: "server", srtp },
     { direction: "recv", role: "client", srtp },
   ]);
-  for (const { direction, ice } of client.figures.transports) assert.equal(ice, "completed", `${client.name} ${direction}`);
+  for (const { direction, ice } of client.figures.transports) {
+    assert.equal(ice, "completed", `${client.name} ${direction}`);
+  }
 }
 
-/** Receiver reports came for what is sent, sender reports for what is received, with sensible numbers. */
-function assertReported(client) {
-  for (const { kind, packetsLost, roundTripTime } of client.figures.sending) {
+/** Receiver reports come for what is sent, sender reports for what is received, with sensible numbers. */
+async function assertReported(client) {
+  await until(`reports for ${client.name}`, () => {
+    const { sending, receiving } = client.figures;
+    if (sending.every((it) => it.roundTripTime > 0) && receiving.every((it) => it.packetsSent > 0)) return true;
+    throw new Error(JSON.stringify(client.figures));
+  });
+  for (const { kind, packetsLost } of client.figures.sending) {
     assert.equal(packetsLost, 0, `${client.name}'s ${kind} as the server sees it`);
-    assert.equal(typeof roundTripTime, "number", `${client.name}'s ${kind} has a round trip time`);
   }
-  for (const { kind, packets, packetsSent } of client.received().values()) {
-    assert.ok(packetsSent > 0 && packetsSent <= packets + 1, `${packetsSent} ${kind} packets reported, ${packets} received`);
+  for (const { kind, packets, packetsSent } of client.figures.receiving) {
+    // The first may have come before the receiver listened.
+    assert.ok(packetsSent <= packets + 10, `${packetsSent} ${kind} packets reported, ${packets} received`);
   }
 }
 
@@ -178,4 +225,16 @@ async function assertShardsShared(server) {
   const { shards } = await server.get("/v1/engine");
   const loads = shards.map((shard) => shard.transports);
   assert.ok(loads.every((count) => count > 0), `transports per shard: ${loads}`);
+}
+
+/** A counter of the engine, of all shards. */
+function countOf(metrics, name) {
+  return [0, 1].reduce((sum, shard) => sum + metrics.get(`weirgate_engine_${name}_total{shard="${shard}"}`), 0);
+}
+
+async function assertAllAuthentic(server) {
+  const metrics = await server.metrics();
+  for (const name of ["srtp_auth_failures", "srtp_replays", "srtp_malformed", "rtp_malformed", "stun_auth_failures"]) {
+    assert.equal(countOf(metrics, name), 0, name);
+  }
 }
