@@ -1,5 +1,6 @@
 //! CPU time, and where it is spent.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -26,4 +27,21 @@ pub(crate) fn process_time() -> Result<Duration> {
 /// Of this thread.
 pub(crate) fn thread_time() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+}
+
+/// Of the kernel threads that take packets in where their senders were not made to, since the
+/// machine started: nobody's CPU time, and other programs' packets are in it too. `None` where they
+/// can not be seen.
+pub(crate) fn softirq_time() -> Option<Duration> {
+    let threads = fs::read_dir("/proc").ok()?.flatten().filter(|process| {
+        let name = fs::read_to_string(process.path().join("comm"));
+        name.is_ok_and(|name| name.starts_with("ksoftirqd/"))
+    });
+    let times = threads.map(|thread| {
+        let stat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse().ok()
+    });
+    let nanos: Option<Vec<u64>> = times.collect();
+    let nanos = nanos.filter(|nanos| !nanos.is_empty())?;
+    Some(Duration::from_nanos(nanos.into_iter().sum()))
 }

@@ -1,6 +1,5 @@
 //! One measurement: a time of bursts at their pace.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -31,6 +30,15 @@ pub(crate) struct Sample {
     pub(crate) sender_ns: f64,
     /// CPU time of the receiving process per packet received, in ns.
     pub(crate) receiver_ns: f64,
+    /// CPU time of the kernel's own threads for packets, per packet sent, in ns.
+    pub(crate) kernel_ns: Option<f64>,
+}
+
+impl Sample {
+    /// Share of the packets sent that reached the receiver.
+    pub(crate) fn delivered(&self) -> f64 {
+        self.received as f64 / self.sent.max(1) as f64
+    }
 }
 
 /// Measures once.
@@ -41,48 +49,55 @@ pub(crate) fn measure(
     receiver: &mut ReceiverProcess,
 ) -> Result<Sample> {
     let mut sender = sender::make(via, args, &receiver.addresses)?;
-    let interval = args.interval();
-    let warm_up = WARM_UP.as_secs_f64() / interval.as_secs_f64();
-    send_bursts(&mut *sender, args, train, warm_up.ceil() as u32)?;
-    thread::sleep(Duration::from_millis(50));
+    let idle = receiver.mark()?;
+    let warm_up = WARM_UP.as_secs_f64() / args.interval().as_secs_f64();
+    let warmed_up = send_bursts(&mut *sender, args, train, warm_up.ceil() as u32)?;
+    let before = receiver.received(idle.received + warmed_up.sent, PATIENCE)?;
 
-    let before = receiver.mark()?;
+    let softirq_before = cpu::softirq_time();
     let cpu_before = cpu::process_time()?;
     let started = Instant::now();
-    let bursts = args.bursts();
-    let refused = send_bursts(&mut *sender, args, train, bursts)?;
+    let Tally { sent, refused } = send_bursts(&mut *sender, args, train, args.bursts())?;
     let elapsed = started.elapsed();
     let cpu_time = cpu::process_time()?.saturating_sub(cpu_before);
-    let sent = u64::from(bursts) * (args.burst * args.receivers) as u64 - refused;
-    let mut after = receiver.mark()?;
-    let patient_until = Instant::now() + PATIENCE;
-    while after.received - before.received < sent && Instant::now() < patient_until {
-        thread::sleep(Duration::from_millis(20));
-        after = receiver.mark()?;
-    }
+    let softirq = cpu::softirq_time()
+        .zip(softirq_before)
+        .map(|(after, before)| after.saturating_sub(before));
+    let after = receiver.received(before.received + sent, PATIENCE)?;
     let received = after.received - before.received;
     let receiver_cpu = after.cpu.saturating_sub(before.cpu);
+    let per_packet = |time: Duration, packets: u64| time.as_nanos() as f64 / packets.max(1) as f64;
     Ok(Sample {
         sent,
         refused,
         received,
         rate: sent as f64 / elapsed.as_secs_f64(),
-        sender_ns: cpu_time.as_nanos() as f64 / sent.max(1) as f64,
-        receiver_ns: receiver_cpu.as_nanos() as f64 / received.max(1) as f64,
+        sender_ns: per_packet(cpu_time, sent),
+        receiver_ns: per_packet(receiver_cpu, received),
+        kernel_ns: softirq.map(|time| per_packet(time, sent)),
     })
 }
 
+/// What became of the packets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    sent: u64,
+    refused: u64,
+}
+
 /// Sends bursts, each at its time or as soon after as can be; lasts as long as the last one's
-/// interval. Answers how many packets the kernel did not take.
-fn send_bursts(sender: &mut dyn Sender, args: &Args, train: usize, bursts: u32) -> Result<u64> {
+/// interval.
+fn send_bursts(sender: &mut dyn Sender, args: &Args, train: usize, bursts: u32) -> Result<Tally> {
     let started = Instant::now();
     let interval = args.interval();
-    let mut refused = 0;
+    let mut tally = Tally::default();
     for burst in 1..=bursts {
         let mut left = args.burst;
         while left > 0 {
             let segments = left.min(train);
-            refused += sender.wave(segments)?;
+            let refused = sender.wave(segments)?;
+            tally.refused += refused;
+            tally.sent += (segments * args.receivers) as u64 - refused;
             left -= segments;
         }
         let next = started + interval * burst;
@@ -91,5 +106,5 @@ fn send_bursts(sender: &mut dyn Sender, args: &Args, train: usize, bursts: u32) 
             sender.sleep(wait)?;
         }
     }
-    Ok(refused)
+    Ok(tally)
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context as _, Result, bail};
@@ -26,8 +26,6 @@ const SLEEP: Duration = Duration::from_secs(1);
 pub(crate) struct Mark {
     /// Datagrams.
     pub(crate) received: u64,
-    /// Datagrams that full socket buffers dropped, as far as the kernel told.
-    pub(crate) dropped: u64,
     /// CPU time of the process.
     pub(crate) cpu: Duration,
 }
@@ -71,6 +69,18 @@ impl ReceiverProcess {
         Ok(serde_json::from_str(&self.line()?)?)
     }
 
+    /// The figures once `count` datagrams have come in all, or after `patience`.
+    pub(crate) fn received(&mut self, count: u64, patience: Duration) -> Result<Mark> {
+        let until = Instant::now() + patience;
+        loop {
+            let mark = self.mark()?;
+            if mark.received >= count || Instant::now() >= until {
+                return Ok(mark);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {
@@ -104,10 +114,8 @@ pub(crate) fn run(sockets: usize, core: Option<usize>) -> Result<()> {
         backend.receive(Some(SLEEP), &mut |_| ())?;
         match questions.try_recv() {
             Ok(()) => {
-                let counters = backend.counters();
                 let mark = Mark {
-                    received: counters.datagrams_in,
-                    dropped: counters.kernel_drops,
+                    received: backend.counters().datagrams_in,
                     cpu: cpu::process_time()?,
                 };
                 println!("{}", serde_json::to_string(&mark)?);

@@ -1,4 +1,5 @@
 //! The floor program end to end, for a moment.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Output};
 
