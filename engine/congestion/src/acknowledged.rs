@@ -18,9 +18,14 @@ const VARIANCE_STEP: f64 = 5.0;
 /// The same at a moment where the rate is about to jump.
 const VARIANCE_JUMP: f64 = 200.0;
 
+/// Windows whose highest rate is the recent rate.
+const RECENT: usize = 3;
+
 #[derive(Debug)]
 pub(crate) struct AcknowledgedRate {
     estimate_bps: Option<f64>,
+    /// The rates of the last windows.
+    recent_bps: [f64; RECENT],
     variance: f64,
     window_us: u64,
     bytes: u64,
@@ -31,6 +36,7 @@ impl Default for AcknowledgedRate {
     fn default() -> Self {
         Self {
             estimate_bps: None,
+            recent_bps: [0.0; RECENT],
             variance: FIRST_VARIANCE,
             window_us: 0,
             bytes: 0,
@@ -43,6 +49,13 @@ impl AcknowledgedRate {
     /// Bit/s.
     pub(crate) const fn bps(&self) -> Option<f64> {
         self.estimate_bps
+    }
+
+    /// The rate while a queue is full: what arrives then is what the link carries, so that there
+    /// is no need to be slow to believe in less.
+    pub(crate) fn full_bps(&self) -> Option<f64> {
+        let recent_bps = self.recent_bps.iter().copied().fold(0.0, f64::max);
+        self.estimate_bps.map(|bps| bps.min(recent_bps))
     }
 
     /// The rate sent is about to jump: the next windows count for more.
@@ -87,8 +100,11 @@ impl AcknowledgedRate {
     fn take(&mut self, sample_bps: f64, application_limited: bool) {
         let Some(estimate) = self.estimate_bps else {
             self.estimate_bps = Some(sample_bps);
+            self.recent_bps = [sample_bps; RECENT];
             return;
         };
+        self.recent_bps.rotate_left(1);
+        self.recent_bps[RECENT - 1] = sample_bps;
         let weight = if application_limited && sample_bps < estimate {
             UNCERTAINTY_LIMITED
         } else {

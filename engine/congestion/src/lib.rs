@@ -9,8 +9,6 @@
 //! whole datagrams. Nothing is allocated per packet: the history of sent packets is made with the
 //! first one, and grows, up to a limit, with the number of packets in flight.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod acknowledged;
 pub mod allocator;
 mod application_limit;

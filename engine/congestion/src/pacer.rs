@@ -16,8 +16,6 @@ const WIDE_BURST_US: u64 = millis(20);
 const WIDE_FACTOR: u64 = 2;
 /// The rate is raised where the queue would take longer than this.
 const DRAIN_US: u64 = millis(250);
-/// A probe that is not sent in full by then is over.
-const PROBE_OVERTIME_US: u64 = millis(100);
 
 /// Paces what leaves towards one receiver, other than audio, which neither asks nor counts.
 ///
@@ -192,7 +190,7 @@ impl ActiveProbe {
     }
 
     const fn is_late(&self, now_us: u64) -> bool {
-        now_us.saturating_sub(self.started_us) > 2 * self.cluster.duration_us + PROBE_OVERTIME_US
+        now_us.saturating_sub(self.started_us) > self.cluster.longest_us()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::acknowledged::AcknowledgedRate;
 use crate::application_limit::ApplicationLimit;
-use crate::delay::{DelayEstimate, Usage};
+use crate::delay::{DelayEstimate, Throughput};
 use crate::history::{Fate, History};
 use crate::loss::{LossContext, LossEstimate};
 use crate::millis;
@@ -27,7 +27,11 @@ const STALL_US: u64 = millis(2_000);
 const STALL_FACTOR: f64 = 0.8;
 const STALL_STEP_US: u64 = millis(500);
 /// Receiver reports are weighed together over this time.
-const REPORT_US: u64 = millis(1_000);
+const REPORT_US: u64 = millis(500);
+/// Share lost that does not speak against more.
+const CLEAN_LOSS: f64 = 0.02;
+/// Stretches of that in a row after which earlier losses are over.
+const CLEAN_REPORTS: u32 = 5;
 /// Receiver reports tell nothing new this soon after transport-wide feedback.
 const FEEDBACK_FRESH_US: u64 = millis(5_000);
 /// The application counts as limited for this long after it was.
@@ -36,8 +40,6 @@ const LIMITED_RECENTLY_US: u64 = millis(3_000);
 const POLL_US: u64 = millis(1_000);
 const FIRST_RTT_US: u64 = millis(200);
 const MAX_RTT_US: u64 = millis(10_000);
-/// Time after which a probe that could not be sent in full is over.
-const PROBE_OVERTIME_US: u64 = millis(100);
 
 /// What an estimate begins with, in bit/s.
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +90,8 @@ struct Reports {
 ///
 /// Where transport-wide feedback comes ([`Self::feedback`]), the target is the lower of what
 /// delay and losses allow, found faster by probes; a REMB can only lower it. Without feedback it
-/// follows REMB ([`Self::remb`]), and where there is none it grows slowly while reports are good;
-/// losses limit it in each case.
+/// follows REMB ([`Self::remb`]), and where there is none it grows by 8 % a second while reports
+/// ([`Self::loss_report`]) are good; losses limit it in each case.
 #[derive(Debug)]
 pub struct SendSide {
     min_bps: f64,
@@ -108,6 +110,8 @@ pub struct SendSide {
     active_probe: Option<ActiveProbe>,
     sent_rate: RateMeter,
     reports: Reports,
+    /// Stretches almost without loss, in a row.
+    clean_reports: u32,
     /// Reference time of the newest feedback, and the arrival time it stands for.
     reference: Option<(i32, u64)>,
     feedback_us: Option<u64>,
@@ -139,6 +143,7 @@ impl SendSide {
             active_probe: None,
             sent_rate: RateMeter::default(),
             reports: Reports::default(),
+            clean_reports: 0,
             reference: None,
             feedback_us: None,
             unreported_since_us: None,
@@ -257,19 +262,9 @@ impl SendSide {
         }
         let reports = std::mem::take(&mut self.reports);
         self.reports.since_us = Some(now_us);
-        if reports.packets <= 0.0 || reports.bytes_sent == 0 {
-            return;
+        if reports.packets > 0.0 && reports.bytes_sent > 0 {
+            self.weigh_reports(now_us, since_us, &reports);
         }
-        let loss = reports.lost / reports.packets;
-        let arrived_bps =
-            crate::rate_bps(reports.bytes_sent as f64 * (1.0 - loss), elapsed_us as f64);
-        self.loss
-            .stretch(since_us, now_us, reports.bytes_sent, loss);
-        if self.remb_bps.is_none() {
-            self.delay.update(now_us, Some(arrived_bps), None);
-        }
-        self.weigh_losses_at(Some(arrived_bps));
-        self.set_target(now_us);
     }
 
     /// Takes the receiver's own estimate (REMB).
@@ -283,7 +278,8 @@ impl SendSide {
         self.min_bps = min_bps as f64;
         self.max_bps = (max_bps as f64).max(self.min_bps);
         self.set_target(now_us);
-        self.schedule.wanted(now_us, &self.probe_context(now_us));
+        let context = self.probe_context(now_us);
+        self.schedule.wanted(now_us, &context);
     }
 
     /// What consumers would take if there was no limit: the path is only probed for that.
@@ -291,7 +287,8 @@ impl SendSide {
     pub fn set_wanted(&mut self, now_us: u64, bps: u64) {
         let before = self.wanted_bps.replace(bps as f64);
         if before.is_none_or(|before| before < bps as f64) {
-            self.schedule.wanted(now_us, &self.probe_context(now_us));
+            let context = self.probe_context(now_us);
+            self.schedule.wanted(now_us, &context);
         }
     }
 
@@ -308,6 +305,11 @@ impl SendSide {
     pub fn poll(&mut self, now_us: u64) -> u64 {
         if self.application.update(now_us) {
             self.acknowledged.expect_jump();
+        }
+        if self.loss.is_stale(now_us) {
+            // The target stays, and is free to grow again.
+            self.delay.set_bps(now_us, self.target_bps);
+            self.loss = LossEstimate::default();
         }
         let stall_us = self.back_off_without_feedback(now_us);
         let context = self.probe_context(now_us);
@@ -327,7 +329,7 @@ impl SendSide {
             id: probe.id,
             packets_left: probe.min_packets,
             bytes_left: probe.min_bytes(),
-            until_us: now_us + 2 * probe.duration_us + PROBE_OVERTIME_US,
+            until_us: now_us + probe.longest_us(),
         });
         Some(probe)
     }
@@ -356,8 +358,9 @@ impl SendSide {
         if self.application.sent(now_us, bytes) {
             self.acknowledged.expect_jump();
         }
-        if kind == PacketKind::Video {
-            self.schedule.media(now_us, &self.probe_context(now_us));
+        if kind == PacketKind::Video && self.schedule.is_new() {
+            let context = self.probe_context(now_us);
+            self.schedule.start(now_us, &context);
         }
     }
 
@@ -396,11 +399,14 @@ impl SendSide {
         if packet.fate == Fate::Repeated {
             return None;
         }
-        if let Some(cluster) = packet.cluster {
-            self.measure
-                .arrived(cluster, packet.sent_us, arrival_us, bytes);
+        match packet.cluster {
+            Some(cluster) => {
+                self.measure
+                    .arrived(cluster, packet.sent_us, arrival_us, bytes);
+                self.delay.interrupt();
+            }
+            None => self.delay.arrived(now_us, packet.sent_us, arrival_us),
         }
-        self.delay.arrived(now_us, packet.sent_us, arrival_us);
         Some(packet.sent_us)
     }
 
@@ -409,7 +415,11 @@ impl SendSide {
         let acknowledged_bps = self.acknowledged.bps();
         let present_bps = self.delay.bps();
         let probe_bps = self.measure.take_result().and_then(|result| {
+            if !result.is_full {
+                self.loss.probed(result.bps);
+            }
             if result.bps >= present_bps {
+                self.acknowledged.expect_jump();
                 Some(result.bps)
             } else {
                 // A slow probe that met no limit only shows that we were slow.
@@ -417,7 +427,12 @@ impl SendSide {
                 result.is_full.then(|| result.bps.max(floor_bps))
             }
         });
-        let update = self.delay.update(now_us, acknowledged_bps, probe_bps);
+        let seen = Throughput {
+            acknowledged_bps,
+            full_bps: self.acknowledged.full_bps(),
+            probe_bps,
+        };
+        let update = self.delay.update(now_us, &seen);
         if self.delay.bps() < self.min_bps {
             self.delay.set_bps(now_us, self.min_bps);
         }
@@ -427,6 +442,33 @@ impl SendSide {
             let context = self.probe_context(now_us);
             self.schedule.recovered(now_us, &context);
         }
+    }
+
+    fn weigh_reports(&mut self, now_us: u64, since_us: u64, reports: &Reports) {
+        let loss = reports.lost / reports.packets;
+        let elapsed_us = now_us.saturating_sub(since_us) as f64;
+        let arrived_bps = crate::rate_bps(reports.bytes_sent as f64 * (1.0 - loss), elapsed_us);
+        let is_clean = loss < CLEAN_LOSS;
+        if is_clean && self.remb_bps.is_none() {
+            // Nothing else could show that there is room.
+            let seen = Throughput {
+                acknowledged_bps: Some(arrived_bps.max(self.target_bps)),
+                ..Throughput::default()
+            };
+            self.delay.update(now_us, &seen);
+        }
+        self.loss
+            .stretch(since_us, now_us, reports.bytes_sent, loss);
+        self.weigh_losses_at(Some(arrived_bps));
+        self.clean_reports = if is_clean { self.clean_reports + 1 } else { 0 };
+        if self.clean_reports >= CLEAN_REPORTS && self.loss.limit_bps().is_some() {
+            // No probe can show that the losses are over: time does.
+            if self.remb_bps.is_none() {
+                self.delay.set_bps(now_us, self.target_bps);
+            }
+            self.loss = LossEstimate::default();
+        }
+        self.set_target(now_us);
     }
 
     fn weigh_losses(&mut self) {
@@ -487,8 +529,9 @@ impl SendSide {
             target_bps: self.target_bps,
             max_bps: self.max_bps,
             wanted_bps: self.wanted_bps,
-            is_overused: self.delay.usage() == Usage::Over,
+            is_overused: self.delay.is_overused(now_us),
             overused_us: self.delay.overused_us(),
+            is_capacity_known: self.delay.is_capacity_known(),
             loss: self.loss.state(),
             is_limited: self.application.is_limited(),
             was_limited: self.application.was_limited(now_us, LIMITED_RECENTLY_US),

@@ -9,8 +9,7 @@ mod trendline;
 
 use crate::millis;
 use groups::Groups;
-use overuse::OveruseDetector;
-pub(crate) use overuse::Usage;
+use overuse::{OveruseDetector, Usage};
 use rate_control::RateControl;
 use trendline::Trendline;
 
@@ -27,6 +26,17 @@ pub(crate) struct DelayEstimate {
     reported_us: u64,
     overused_us: Option<u64>,
     usage: Usage,
+}
+
+/// What arrived.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Throughput {
+    /// The rate that arrives.
+    pub(crate) acknowledged_bps: Option<f64>,
+    /// The same if the link is full.
+    pub(crate) full_bps: Option<f64>,
+    /// What a probe found.
+    pub(crate) probe_bps: Option<f64>,
 }
 
 /// What an update came to.
@@ -53,13 +63,19 @@ impl DelayEstimate {
         self.rate.estimate_bps()
     }
 
-    pub(crate) const fn usage(&self) -> Usage {
-        self.usage
+    /// A queue grows, as far as is known: what was long ago no longer counts.
+    pub(crate) const fn is_overused(&self, now_us: u64) -> bool {
+        matches!(self.usage, Usage::Over) && now_us.saturating_sub(self.reported_us) < STALE_US
     }
 
     /// Overuse was last seen then.
     pub(crate) const fn overused_us(&self) -> Option<u64> {
         self.overused_us
+    }
+
+    /// The estimate is near what the path was last seen to carry.
+    pub(crate) fn is_capacity_known(&self) -> bool {
+        self.rate.is_capacity_known()
     }
 
     pub(crate) const fn set_rtt(&mut self, rtt_us: u64) {
@@ -82,35 +98,34 @@ impl DelayEstimate {
         let Some(variation) = self.groups.packet(now_us, sent_us, arrival_us) else {
             return;
         };
-        let slope = self.trendline.update(variation);
-        let variations = self.trendline.count();
-        self.detector
-            .update(arrival_us, variation.sent_us, slope, variations);
+        let trend = self.trendline.update(variation);
+        self.detector.update(arrival_us, variation.sent_us, &trend);
+    }
+
+    /// The packets of a probe are meant to fill the path: the delay they meet, and leave behind, is
+    /// not compared with that before.
+    pub(crate) fn interrupt(&mut self) {
+        self.groups = Groups::default();
     }
 
     /// Draws the conclusion from the packets of one feedback message, or from a report by which
     /// nothing is known of delays. A probe's result is taken unless a queue grows.
-    pub(crate) fn update(
-        &mut self,
-        now_us: u64,
-        throughput_bps: Option<f64>,
-        probe_bps: Option<f64>,
-    ) -> DelayUpdate {
+    pub(crate) fn update(&mut self, now_us: u64, seen: &Throughput) -> DelayUpdate {
         let before = std::mem::replace(&mut self.usage, self.detector.usage());
         if self.usage == Usage::Over {
             self.overused_us = Some(now_us);
-            if self.rate.may_decrease(now_us, throughput_bps) {
-                match throughput_bps {
-                    Some(_) => self.rate.update(now_us, Usage::Over, throughput_bps),
+            if self.rate.may_decrease(now_us, seen.full_bps) {
+                match seen.full_bps {
+                    Some(bps) => self.rate.update(now_us, Usage::Over, Some(bps)),
                     // It is not known what arrives.
                     None => self.rate.halve(now_us),
                 }
             }
             return DelayUpdate::default();
         }
-        match probe_bps {
+        match seen.probe_bps {
             Some(bps) => self.rate.set_estimate(now_us, bps),
-            None => self.rate.update(now_us, self.usage, throughput_bps),
+            None => self.rate.update(now_us, self.usage, seen.acknowledged_bps),
         }
         DelayUpdate {
             recovered: before == Usage::Under && self.usage == Usage::Normal,

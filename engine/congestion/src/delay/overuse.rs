@@ -1,14 +1,17 @@
 //! Compares the slope of the delay with a threshold that adapts, so that neither jitter nor a
 //! flow that fills the queue stops us (draft-ietf-rmcat-gcc-02 section 5.4).
 
+use super::trendline::Trend;
 use crate::millis;
 
 /// Slopes are amplified by this, and by how many variations they rest on.
 const GAIN: f64 = 4.0;
 const MAX_VARIATIONS: usize = 60;
-/// How fast the threshold follows a slope above it, and one below, per millisecond.
+/// How fast the threshold follows a slope above it, and one below, per millisecond. Down, it takes
+/// a second: a threshold that is low again between two waves of a flow that fills the queue, as
+/// TCP does, leaves that flow all of the link.
 const K_UP: f64 = 0.0087;
-const K_DOWN: f64 = 0.039;
+const K_DOWN: f64 = 0.001;
 const FIRST_THRESHOLD: f64 = 12.5;
 const MIN_THRESHOLD: f64 = 6.0;
 const MAX_THRESHOLD: f64 = 600.0;
@@ -21,7 +24,7 @@ const OVERUSE_MS: f64 = 10.0;
 
 /// What the delay says of the path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Usage {
+pub(super) enum Usage {
     /// The delay stays.
     #[default]
     Normal,
@@ -59,17 +62,18 @@ impl OveruseDetector {
     }
 
     /// Takes the slope after a group that arrived at `arrival_us`, sent `sent_us` after the one
-    /// before. `variations` is how many the slope rests on.
-    pub(super) fn update(&mut self, arrival_us: u64, sent_us: u64, slope: f64, variations: usize) {
-        if variations < 2 {
+    /// before.
+    pub(super) fn update(&mut self, arrival_us: u64, sent_us: u64, trend: &Trend) {
+        if trend.variations < 2 {
             return;
         }
-        let amplified = variations.min(MAX_VARIATIONS) as f64 * slope * GAIN;
+        let slope = trend.slope;
+        let amplified = trend.variations.min(MAX_VARIATIONS) as f64 * slope * GAIN;
         if amplified > self.threshold {
             self.slope_over(slope, sent_us as f64 / 1_000.0);
         } else {
             self.over = None;
-            self.usage = if amplified < -self.threshold {
+            self.usage = if amplified < -self.threshold.min(FIRST_THRESHOLD) {
                 Usage::Under
             } else {
                 Usage::Normal
@@ -117,7 +121,11 @@ mod tests {
         let mut at_us = from_us;
         let update = |&slope: &f64| {
             at_us += GROUP_US;
-            detector.update(at_us, GROUP_US, slope, 60);
+            let trend = Trend {
+                slope,
+                variations: 60,
+            };
+            detector.update(at_us, GROUP_US, &trend);
             detector.usage()
         };
         slopes.iter().map(update).collect()

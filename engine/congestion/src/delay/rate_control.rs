@@ -2,8 +2,8 @@
 //! about a packet per response time near it; down to a share of what arrives when a queue grows
 //! (draft-ietf-rmcat-gcc-02 section 5.5).
 
-use super::Usage;
 use super::link_capacity::LinkCapacity;
+use super::overuse::Usage;
 use crate::millis;
 
 /// The share of the arriving rate that remains after overuse.
@@ -34,7 +34,7 @@ enum Phase {
 
 /// Additive increase, multiplicative decrease.
 #[derive(Debug)]
-pub(crate) struct RateControl {
+pub(super) struct RateControl {
     estimate_bps: f64,
     phase: Phase,
     capacity: LinkCapacity,
@@ -59,6 +59,10 @@ impl RateControl {
 
     pub(super) const fn estimate_bps(&self) -> f64 {
         self.estimate_bps
+    }
+
+    pub(super) fn is_capacity_known(&self) -> bool {
+        self.capacity.mean_bps().is_some()
     }
 
     pub(super) const fn set_rtt(&mut self, rtt_us: u64) {

@@ -7,6 +7,15 @@ const WINDOW: usize = 20;
 /// The share of the old value in the smoothed delay.
 const SMOOTHING: f64 = 0.9;
 
+/// What the delay does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trend {
+    /// Milliseconds of delay per millisecond; 0 before the window is full.
+    pub(super) slope: f64,
+    /// Variations it rests on.
+    pub(super) variations: usize,
+}
+
 /// A point of the smoothed course, in milliseconds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Point {
@@ -27,9 +36,8 @@ pub(super) struct Trendline {
 }
 
 impl Trendline {
-    /// Takes a variation; the slope in milliseconds of delay per millisecond, 0 before the window
-    /// is full.
-    pub(super) fn update(&mut self, variation: Variation) -> f64 {
+    /// Takes a variation.
+    pub(super) fn update(&mut self, variation: Variation) -> Trend {
         let arrived_ms = variation.arrived_us as f64 / 1_000.0;
         let sent_ms = variation.sent_us as f64 / 1_000.0;
         self.elapsed_ms += arrived_ms;
@@ -45,12 +53,10 @@ impl Trendline {
         {
             self.slope = slope;
         }
-        self.slope
-    }
-
-    /// Variations taken.
-    pub(super) const fn count(&self) -> usize {
-        self.count
+        Trend {
+            slope: self.slope,
+            variations: self.count,
+        }
     }
 
     /// `None` where all points are of one moment.
@@ -81,7 +87,7 @@ mod tests {
             sent_us,
             arrived_us,
         };
-        (0..count).fold(0.0, |_, _| trendline.update(variation))
+        (0..count).fold(0.0, |_, _| trendline.update(variation).slope)
     }
 
     #[test]

@@ -28,6 +28,8 @@ const INCREASE_FACTOR: f64 = 1.3;
 const INCREASE_WINDOW_US: u64 = millis(300);
 const FIRST_HOLD_US: u64 = millis(300);
 const MAX_HOLD_US: u64 = millis(60_000);
+/// Losses are of long ago where nothing was observed for this long.
+const STALE_US: u64 = millis(3_000);
 /// Loss over this limits the rate at once, to `BALANCE / (loss - OFFSET)`.
 const UPPER_OFFSET: f64 = 0.05;
 const UPPER_BALANCE_BPS: f64 = 100_000.0;
@@ -99,6 +101,12 @@ impl LossEstimate {
         }
     }
 
+    /// Losses limit the rate, and are of long ago: nothing was sent since.
+    pub(crate) fn is_stale(&self, now_us: u64) -> bool {
+        let age_us = now_us.saturating_sub(self.observations.time_us());
+        self.limit_bps().is_some() && age_us > STALE_US
+    }
+
     /// Average share of bytes lost, over the last seconds.
     pub(crate) const fn average_loss(&self) -> f64 {
         self.observations.average_loss()
@@ -117,6 +125,20 @@ impl LossEstimate {
     /// What a receiver reported of a stretch of time.
     pub(crate) fn stretch(&mut self, from_us: u64, until_us: u64, bytes: u64, loss: f64) {
         self.observations.stretch(from_us, until_us, bytes, loss);
+    }
+
+    /// A probe got through at a rate: the bandwidth is no lower.
+    pub(crate) fn probed(&mut self, bps: f64) {
+        self.bps = self.bps.max(bps);
+        if let Some(best) = &mut self.best {
+            best.bandwidth_bps = best.bandwidth_bps.max(bps);
+        }
+        if let Some((_, limit_bps)) = &mut self.increase {
+            *limit_bps = limit_bps.max(bps);
+        }
+        if self.hold.bps < bps {
+            self.hold = Hold::default();
+        }
     }
 
     /// Draws the conclusion if there is a new observation.
@@ -207,6 +229,11 @@ impl LossEstimate {
                 .bandwidth_bps
                 .min(factor * acknowledged_bps)
                 .max(best.bandwidth_bps);
+            if self.state == LossState::Decreasing && candidate.bandwidth_bps <= best.bandwidth_bps
+            {
+                // Bound by what arrives, not by losses: that is no decrease.
+                candidate.bandwidth_bps = best.bandwidth_bps + 1.0;
+            }
         }
         candidate
     }
@@ -326,6 +353,8 @@ mod tests {
         let bps = converge(&mut estimate, 3_000_000.0, 1_000_000.0, 0.0);
         assert!((900_000.0..1_250_000.0).contains(&bps), "{bps}");
         assert_ne!(estimate.state(), LossState::Unlimited);
+        let now_us = estimate.observations.time_us();
+        assert!(!estimate.is_stale(now_us) && estimate.is_stale(now_us + millis(4_000)));
         let bps = converge(&mut estimate, 3_000_000.0, 9_000_000.0, 0.0);
         assert!(bps > 2_900_000.0, "it grows again: {bps}");
     }

@@ -6,8 +6,13 @@ mod schedule;
 
 use std::num::NonZeroU8;
 
+use crate::millis;
 pub(crate) use measure::ProbeMeasure;
 pub(crate) use schedule::{ProbeContext, ProbeSchedule};
+
+/// What a probe may take over the time it should.
+const OVERTIME_US: u64 = millis(100);
+const MAX_PACKET_BITS: u64 = 1_500 * 8;
 
 /// Names a probe cluster; used again after 255 others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,5 +48,12 @@ impl ProbeCluster {
     /// Bytes it has at least.
     pub const fn min_bytes(&self) -> u64 {
         self.rate_bps.saturating_mul(self.duration_us) / 8_000_000
+    }
+
+    /// A probe not sent in full by then is over.
+    pub(crate) const fn longest_us(&self) -> u64 {
+        let packets_bits = self.min_packets as u64 * MAX_PACKET_BITS;
+        let rate_bps = if self.rate_bps > 0 { self.rate_bps } else { 1 };
+        self.duration_us + packets_bits * 1_000_000 / rate_bps + OVERTIME_US
     }
 }

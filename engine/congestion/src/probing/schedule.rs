@@ -18,14 +18,16 @@ const USED_FACTOR: f64 = 1.5;
 /// The first probe after more is wanted.
 const WANTED_FACTOR: f64 = 3.0;
 const INTERVAL_US: u64 = millis(5_000);
-/// A target in full use is only probed above where it has not been too much for this long.
+/// A target in full use is only probed above where it has not been too much for this long; longer
+/// while it is about what the path was last seen to carry.
 const CALM_US: u64 = millis(3_000);
+const CALM_AT_CAPACITY_US: u64 = millis(8_000);
 /// Between a probe and one asked for by a change of what is wanted.
 const MIN_INTERVAL_US: u64 = millis(1_000);
 /// The result of a probe is waited for this long.
 const WAIT_US: u64 = millis(1_000);
-/// No probe without media within this time.
-const IDLE_US: u64 = millis(1_000);
+/// The first probes wait this long for media to go with.
+const START_US: u64 = millis(1_000);
 
 /// A target below this share of what it was has dropped.
 const DROP_SHARE: f64 = 0.66;
@@ -53,6 +55,8 @@ pub(crate) struct ProbeContext {
     /// A queue grows on the path, or did so last at this time.
     pub(crate) is_overused: bool,
     pub(crate) overused_us: Option<u64>,
+    /// The target is about what the path was last seen to carry.
+    pub(crate) is_capacity_known: bool,
     pub(crate) loss: LossState,
     /// The application sends much less than it may, now, or did so lately.
     pub(crate) is_limited: bool,
@@ -69,6 +73,17 @@ impl ProbeContext {
 
     fn is_fit(&self) -> bool {
         !self.is_overused && self.loss != LossState::Decreasing && self.wants_more()
+    }
+
+    /// Using all of the target has not been too much for a while.
+    fn is_calm(&self, now_us: u64) -> bool {
+        let calm_us = if self.is_capacity_known {
+            CALM_AT_CAPACITY_US
+        } else {
+            CALM_US
+        };
+        self.overused_us
+            .is_none_or(|at_us| now_us.saturating_sub(at_us) >= calm_us)
     }
 
     fn cap(&self, bps: f64) -> f64 {
@@ -97,8 +112,9 @@ pub(crate) struct ProbeSchedule {
     last_rate_bps: f64,
     /// When the last probe was planned or handed out.
     probed_us: u64,
-    media_us: Option<u64>,
     last_target_bps: f64,
+    /// More is wanted than when the last probe was planned.
+    is_wanted: bool,
     /// The target before it dropped, and when it did.
     drop: Option<(u64, f64)>,
     next_id: ClusterId,
@@ -111,26 +127,26 @@ impl ProbeSchedule {
             pending: [None; 2],
             last_rate_bps: 0.0,
             probed_us: now_us,
-            media_us: None,
             last_target_bps: target_bps,
+            is_wanted: false,
             drop: None,
             next_id: ClusterId::FIRST,
         }
     }
 
-    /// Media that probes can go with leaves.
-    pub(crate) fn media(&mut self, now_us: u64, context: &ProbeContext) {
-        self.media_us = Some(now_us);
-        if self.phase == Phase::New {
-            let factors = FIRST_FACTORS.map(|factor| factor * context.target_bps);
-            self.plan(now_us, factors, context);
-        }
+    /// No probe was planned so far: the first media is to start them.
+    pub(crate) fn is_new(&self) -> bool {
+        self.phase == Phase::New
+    }
+
+    /// Plans the first probes.
+    pub(crate) fn start(&mut self, now_us: u64, context: &ProbeContext) {
+        let rates_bps = FIRST_FACTORS.map(|factor| factor * context.target_bps);
+        self.plan(now_us, rates_bps, context);
     }
 
     /// The next probe to send, if there is one.
     pub(crate) fn take(&mut self, now_us: u64) -> Option<ProbeCluster> {
-        self.media_us
-            .filter(|&at_us| now_us.saturating_sub(at_us) < IDLE_US)?;
         let rate_bps = self.pending[0].take()?;
         self.pending.swap(0, 1);
         self.probed_us = now_us;
@@ -157,12 +173,10 @@ impl ProbeSchedule {
         }
     }
 
-    /// More is wanted than before.
+    /// More is wanted than before: it is probed for as soon as the last probe is over.
     pub(crate) fn wanted(&mut self, now_us: u64, context: &ProbeContext) {
-        let is_free = self.phase == Phase::Done && self.since_probe_us(now_us) >= MIN_INTERVAL_US;
-        if is_free && context.is_fit() {
-            self.plan(now_us, [WANTED_FACTOR * context.target_bps], context);
-        }
+        self.is_wanted = true;
+        self.poll(now_us, context);
     }
 
     /// A queue that had grown is drained: if it was not the path's, the rate from before still
@@ -191,26 +205,38 @@ impl ProbeSchedule {
             self.phase = Phase::Done;
             self.pending = [None; 2];
         }
-        if self.phase == Phase::New || !context.wants_more() {
+        if !context.wants_more() {
             return None;
         }
-        let due_us = self.probed_us + INTERVAL_US;
+        if self.phase == Phase::New {
+            // Where no layer fits into the first target there is no media before a probe.
+            let due_us = self.probed_us + START_US;
+            if context.wanted_bps.is_none() || now_us < due_us {
+                return context.wanted_bps.map(|_| due_us);
+            }
+            self.start(now_us, context);
+            return Some(now_us + WAIT_US);
+        }
+        let interval_us = if self.is_wanted {
+            MIN_INTERVAL_US
+        } else {
+            INTERVAL_US
+        };
+        let due_us = self.probed_us + interval_us;
         if now_us < due_us {
             return Some(due_us);
         }
-        let has_media = self
-            .media_us
-            .is_some_and(|at_us| now_us.saturating_sub(at_us) < IDLE_US);
-        let is_calm = context
-            .overused_us
-            .is_none_or(|at_us| now_us.saturating_sub(at_us) >= CALM_US);
-        if !has_media || !context.is_fit() || !(context.is_limited || is_calm) {
+        if !context.is_fit() {
             return None;
         }
-        let factor = if context.is_limited {
+        let factor = if self.is_wanted {
+            WANTED_FACTOR
+        } else if context.is_limited {
             LIMITED_FACTOR
-        } else {
+        } else if context.is_calm(now_us) {
             USED_FACTOR
+        } else {
+            return None;
         };
         self.plan(now_us, [factor * context.target_bps], context);
         Some(now_us + WAIT_US)
@@ -239,6 +265,7 @@ impl ProbeSchedule {
             Phase::Done
         };
         self.probed_us = now_us;
+        self.is_wanted = false;
     }
 }
 
@@ -252,6 +279,7 @@ mod tests {
         wanted_bps: None,
         is_overused: false,
         overused_us: None,
+        is_capacity_known: false,
         loss: LossState::Unlimited,
         is_limited: true,
         was_limited: true,
@@ -273,7 +301,7 @@ mod tests {
     /// After the first probes, which found nothing.
     fn started() -> ProbeSchedule {
         let mut schedule = ProbeSchedule::new(0, CONTEXT.target_bps);
-        schedule.media(0, &CONTEXT);
+        schedule.start(0, &CONTEXT);
         taken(&mut schedule, 0);
         schedule.poll(WAIT_US, &CONTEXT);
         schedule
@@ -283,7 +311,7 @@ mod tests {
     fn the_first_media_starts_two_probes() {
         let mut schedule = ProbeSchedule::new(0, CONTEXT.target_bps);
         assert_eq!(taken(&mut schedule, 0), []);
-        schedule.media(0, &CONTEXT);
+        schedule.start(0, &CONTEXT);
         assert_eq!(taken(&mut schedule, 0), [1_800_000, 3_600_000]);
     }
 
@@ -294,7 +322,7 @@ mod tests {
             ..CONTEXT
         };
         let mut schedule = ProbeSchedule::new(0, context.target_bps);
-        schedule.media(0, &context);
+        schedule.start(0, &context);
         assert_eq!(taken(&mut schedule, 0), [1_300_000]);
         let enough = ProbeContext {
             target_bps: 1_150_000.0,
@@ -308,7 +336,7 @@ mod tests {
     #[test]
     fn a_probe_that_gets_through_is_followed_by_a_faster_one() {
         let mut schedule = ProbeSchedule::new(0, CONTEXT.target_bps);
-        schedule.media(0, &CONTEXT);
+        schedule.start(0, &CONTEXT);
         taken(&mut schedule, 0);
         schedule.target(millis(100), &with_target(1_800_000.0));
         assert_eq!(taken(&mut schedule, millis(100)), [], "half of the second");
@@ -319,7 +347,6 @@ mod tests {
     #[test]
     fn more_is_looked_for_every_five_seconds() {
         let mut schedule = started();
-        schedule.media(millis(4_999), &CONTEXT);
         assert_eq!(schedule.poll(millis(4_999), &CONTEXT), Some(INTERVAL_US));
         assert_eq!(taken(&mut schedule, millis(4_999)), []);
         schedule.poll(millis(5_000), &CONTEXT);
@@ -343,21 +370,25 @@ mod tests {
         };
         for context in [overused, just_overused, lossy] {
             let mut schedule = started();
-            schedule.media(millis(5_000), &context);
             schedule.poll(millis(5_000), &context);
             assert_eq!(taken(&mut schedule, millis(5_000)), [], "{context:?}");
         }
         let mut schedule = started();
-        schedule.media(millis(5_500), &just_overused);
         schedule.poll(millis(5_500), &just_overused);
         assert_eq!(taken(&mut schedule, millis(5_500)), [900_000]);
     }
 
     #[test]
-    fn without_media_there_is_no_probe() {
-        let mut schedule = started();
-        schedule.poll(millis(5_000), &CONTEXT);
-        assert_eq!(taken(&mut schedule, millis(5_000)), []);
+    fn where_nothing_fits_probes_start_without_media() {
+        let mut schedule = ProbeSchedule::new(0, CONTEXT.target_bps);
+        assert_eq!(schedule.poll(0, &CONTEXT), None);
+        let context = ProbeContext {
+            wanted_bps: Some(9_000_000.0),
+            ..CONTEXT
+        };
+        assert_eq!(schedule.poll(0, &context), Some(START_US));
+        assert_eq!(schedule.poll(START_US, &context), Some(START_US + WAIT_US));
+        assert_eq!(taken(&mut schedule, START_US), [1_800_000, 3_600_000]);
     }
 
     #[test]
@@ -365,7 +396,6 @@ mod tests {
         let mut schedule = started();
         schedule.target(millis(6_000), &with_target(3_000_000.0));
         schedule.target(millis(7_000), &with_target(1_000_000.0));
-        schedule.media(millis(7_500), &CONTEXT);
         schedule.recovered(millis(7_500), &with_target(1_000_000.0));
         assert_eq!(taken(&mut schedule, millis(7_500)), [2_550_000]);
     }
@@ -373,10 +403,11 @@ mod tests {
     #[test]
     fn more_wanted_is_tried_at_once() {
         let mut schedule = started();
-        schedule.media(millis(2_000), &CONTEXT);
         schedule.wanted(millis(2_000), &CONTEXT);
         assert_eq!(taken(&mut schedule, millis(2_000)), [1_800_000]);
         schedule.wanted(millis(2_500), &CONTEXT);
         assert_eq!(taken(&mut schedule, millis(2_500)), [], "one is under way");
+        schedule.poll(millis(3_000), &CONTEXT);
+        assert_eq!(taken(&mut schedule, millis(3_000)), [1_800_000]);
     }
 }
