@@ -1,8 +1,10 @@
 //! Calls on one shard in memory: the far ends seal what they send, the shard does what it does in
 //! production, and a clock moves as fast as the work is done.
 
+mod audience;
 mod parameters;
 mod peer;
+mod rehearsal;
 mod scenario;
 
 use std::time::Duration;
@@ -17,8 +19,10 @@ use weirgate_shard::{
 use weirgate_wire::{Answer, SrtpKey};
 
 use crate::srtp_key;
+pub use audience::Audience;
 pub use peer::Burst;
 use peer::{Peer, Stream};
+pub use rehearsal::Rehearsal;
 pub use scenario::{Leg, Scenario, Topology};
 
 /// Bytes sent between two passes over what is left, as in the engine's loop.
@@ -27,6 +31,9 @@ const BATCH_BYTES: usize = 512 << 10;
 const RECEIVE_BATCH: usize = 64;
 /// Far above what a receiver is sent: no estimate is to hold the call back.
 const RATE_BPS: u32 = 1_000_000_000;
+
+/// What sees a batch as it leaves.
+type Look<'a> = &'a mut dyn FnMut(Timestamp, &TxBatch);
 
 /// A call that runs.
 #[derive(Debug)]
@@ -93,9 +100,33 @@ impl Call {
         self.receivers[receiver].datagram(check(number))
     }
 
+    /// A receiver's transport-wide feedback, if it has any to give.
+    pub fn receiver_feedback(&mut self, receiver: usize, audience: &mut Audience) -> Option<Burst> {
+        let mut written = true;
+        let burst = self.receiver_rtcp(receiver, |slot| {
+            let len = audience.write_feedback(receiver, slot);
+            written = len.is_some();
+            len.unwrap_or_else(|| audience.write_report(receiver, slot))
+        });
+        written.then_some(burst)
+    }
+
+    /// A receiver's report.
+    pub fn receiver_report(&mut self, receiver: usize, audience: &Audience) -> Burst {
+        self.receiver_rtcp(receiver, |slot| audience.write_report(receiver, slot))
+    }
+
     /// SSRC of what a receiver gets of a sender.
     pub fn ssrc(&self, sender: usize, receiver: usize) -> u32 {
         parameters::receiver_ssrc(sender, receiver)
+    }
+
+    /// Receivers that have got nothing yet.
+    pub fn audience(&self) -> Audience {
+        Audience::new(
+            self.scenario.topology.senders(),
+            self.scenario.topology.receivers(),
+        )
     }
 
     /// Time between the bursts of two senders in turn.
@@ -105,8 +136,13 @@ impl Call {
 
     /// One turn of the engine's loop: a burst comes, and what it makes the shard send leaves.
     pub fn take(&mut self, burst: Burst) {
+        self.take_seen(burst, &mut |_, _| ());
+    }
+
+    /// As [`Self::take`]; `look` sees what leaves.
+    pub fn take_seen(&mut self, burst: Burst, look: Look<'_>) {
         self.hand_in(burst);
-        self.send(|_| ());
+        self.send(look);
     }
 
     /// The first half of [`Self::take`].
@@ -121,10 +157,10 @@ impl Call {
         }
     }
 
-    /// The second half of [`Self::take`]; `look` sees each batch.
-    pub fn send(&mut self, mut look: impl FnMut(&TxBatch)) {
+    /// The second half of [`Self::take_seen`].
+    pub fn send(&mut self, look: Look<'_>) {
         while self.shard.poll_transmit(self.now, &mut self.batch) {
-            look(&self.batch);
+            look(self.now, &self.batch);
             self.batch.clear();
         }
         while self.shard.poll_event().is_some() {}
@@ -132,6 +168,11 @@ impl Call {
 
     /// Time passes, and the shard does what is due.
     pub fn pass(&mut self, time: Duration) {
+        self.pass_seen(time, &mut |_, _| ());
+    }
+
+    /// As [`Self::pass`]; `look` sees what leaves.
+    pub fn pass_seen(&mut self, time: Duration, look: Look<'_>) {
         let end = self.now + time;
         loop {
             let due = self.shard.poll_timeout();
@@ -140,7 +181,7 @@ impl Call {
             }
             self.now = self.now.max(due);
             self.shard.handle_timeout(self.now);
-            self.send(|_| ());
+            self.send(look);
         }
         self.now = end;
     }
@@ -155,13 +196,13 @@ impl Call {
     }
 
     fn connect(&mut self) {
-        let Scenario { topology, kind, .. } = self.scenario;
+        let topology = self.scenario.topology;
         for sender in 0..topology.senders() {
             let (transport, peer) = self.transport(sender);
             self.command(CommandBody::CreateProducer {
                 transport,
                 source: SourceNo::new(sender as u32, 1),
-                config: parameters::producer(sender, kind),
+                config: parameters::producer(sender, &self.scenario),
             });
             self.senders.push((peer, Stream::new(sender)));
         }
@@ -170,7 +211,7 @@ impl Call {
             for sender in (0..topology.senders()).filter(|&s| topology.connects(s, receiver)) {
                 self.command(CommandBody::CreateConsumer {
                     transport,
-                    config: parameters::consumer(sender, receiver, kind, self.scenario.paused),
+                    config: parameters::consumer(sender, receiver, &self.scenario),
                 });
             }
             self.receivers.push(peer);
@@ -253,7 +294,7 @@ impl Call {
                 answer = Some(body.unwrap());
             }
         }
-        self.send(|_| ());
+        self.send(&mut |_, _| ());
         answer.expect("a command without an answer")
     }
 }
@@ -350,7 +391,9 @@ mod tests {
         let burst = call.next_burst();
         call.hand_in(burst);
         let mut trains = Vec::new();
-        call.send(|batch| trains.extend(batch.trains().iter().map(|train| train.segments)));
+        call.send(&mut |_, batch| {
+            trains.extend(batch.trains().iter().map(|train| train.segments));
+        });
         assert_eq!(trains, [9, 9, 9]);
     }
 }

@@ -6,6 +6,8 @@ use weirgate_wire::{
     MediaKind, ProducerCodec, ProducerConfig, ProducerEncoding,
 };
 
+use super::scenario::{Leg, Scenario};
+
 /// Payload types of media and RTX, on every leg.
 pub(super) const PAYLOAD_TYPE: u8 = 96;
 const RTX_PAYLOAD_TYPE: u8 = 97;
@@ -26,7 +28,8 @@ pub(super) const fn receiver_ssrc(sender: usize, receiver: usize) -> u32 {
     0x2000_0000 + ((sender as u32) << 12) + receiver as u32
 }
 
-pub(super) fn producer(sender: usize, kind: MediaKind) -> ProducerConfig {
+pub(super) fn producer(sender: usize, scenario: &Scenario) -> ProducerConfig {
+    let kind = scenario.kind;
     let video = kind == MediaKind::Video;
     ProducerConfig {
         id: producer_id(sender),
@@ -38,7 +41,7 @@ pub(super) fn producer(sender: usize, kind: MediaKind) -> ProducerConfig {
             rtx_payload_type: video.then_some(RTX_PAYLOAD_TYPE),
             codec: if video { Codec::Vp8 } else { Codec::Opus },
             clock_rate: if video { 90_000 } else { 48_000 },
-            feedback: feedback(video),
+            feedback: feedback(video, true),
         }],
         encodings: vec![ProducerEncoding {
             ssrc: Some(sender_ssrc(sender)),
@@ -53,13 +56,11 @@ pub(super) fn producer(sender: usize, kind: MediaKind) -> ProducerConfig {
     }
 }
 
-pub(super) fn consumer(
-    sender: usize,
-    receiver: usize,
-    kind: MediaKind,
-    paused: bool,
-) -> ConsumerConfig {
-    let video = kind == MediaKind::Video;
+pub(super) fn consumer(sender: usize, receiver: usize, scenario: &Scenario) -> ConsumerConfig {
+    let video = scenario.kind == MediaKind::Video;
+    // Audio has no transport-wide sequence numbers on its way to a browser, and who receives by a
+    // plain transport gives no feedback.
+    let transport_cc = video && scenario.leg == Leg::WebRtc;
     let ssrc = receiver_ssrc(sender, receiver);
     ConsumerConfig {
         id: Uuid::from_u128(u128::from(ssrc)),
@@ -73,9 +74,9 @@ pub(super) fn consumer(
             payload_type: PAYLOAD_TYPE,
             rtx_payload_type: video.then_some(RTX_PAYLOAD_TYPE),
         }],
-        extensions: extensions(kind, video),
-        feedback: feedback(video),
-        paused,
+        extensions: extensions(scenario.kind, transport_cc),
+        feedback: feedback(video, transport_cc),
+        paused: scenario.paused,
         preferred_layers: None,
         priority: 1,
     }
@@ -85,7 +86,6 @@ fn producer_id(sender: usize) -> Uuid {
     Uuid::from_u128(u128::from(sender_ssrc(sender)))
 }
 
-/// Audio has no transport-wide sequence numbers on the way to a browser.
 fn extensions(kind: MediaKind, transport_cc: bool) -> ExtensionIds {
     let mut ids = ExtensionIds::default();
     ids.set(ExtensionKind::Mid, MID_ID);
@@ -99,12 +99,12 @@ fn extensions(kind: MediaKind, transport_cc: bool) -> ExtensionIds {
     ids
 }
 
-const fn feedback(video: bool) -> Feedback {
+const fn feedback(video: bool, transport_cc: bool) -> Feedback {
     Feedback {
         nack: true,
         pli: video,
         fir: video,
         remb: false,
-        transport_cc: video,
+        transport_cc,
     }
 }

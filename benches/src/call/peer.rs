@@ -1,6 +1,6 @@
 //! The far ends of a call: they seal what they send.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter};
 use weirgate_shard::{Path, SocketId};
@@ -16,7 +16,7 @@ use super::scenario::{Leg, Scenario};
 const OVERHEAD_BYTES: usize = 32;
 
 /// Packets that come together by one path, each in memory of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Burst {
     pub(super) path: Path,
     pub(super) packets: Vec<Vec<u8>>,
@@ -173,5 +173,16 @@ pub(super) fn path(number: usize, leg: Leg) -> Path {
             local: None,
             remote,
         },
+    }
+}
+
+/// Number of the transport whose far end a path of [`path`] leads to.
+pub(super) fn number(path: &Path) -> usize {
+    match path.remote.ip() {
+        IpAddr::V4(ip) => {
+            let [_, _, high, low] = ip.octets();
+            usize::from(high - 100) << 8 | usize::from(low)
+        }
+        IpAddr::V6(_) => usize::MAX,
     }
 }

@@ -69,6 +69,8 @@ pub struct Scenario {
     pub suite: Option<SrtpSuite>,
     /// All consumers are paused: packets come in and none goes out.
     pub paused: bool,
+    /// The receivers answer with transport-wide feedback and reports, in a [`super::Rehearsal`].
+    pub rtcp: bool,
 }
 
 impl Scenario {
@@ -80,6 +82,7 @@ impl Scenario {
             leg: Leg::WebRtc,
             suite: Some(SrtpSuite::AeadAes128Gcm),
             paused: false,
+            rtcp: true,
         }
     }
 

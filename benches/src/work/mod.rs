@@ -79,17 +79,22 @@ fn steps() -> Vec<Entry> {
         }
     }
     let video = Scenario::new(Topology::OneTo(50), MediaKind::Video);
+    let silent = Scenario {
+        rtcp: false,
+        ..video
+    };
     let plain = Scenario {
         leg: Leg::Plain,
-        ..video
+        ..silent
     };
     let with_suite = |suite| Scenario { suite, ..plain };
     let sha1 = SrtpSuite::AesCm128HmacSha1_80;
     let paused = Scenario {
         paused: true,
-        ..video
+        ..silent
     };
     entries.extend([
+        step("video-1to50-silent", 40, silent),
         step("video-1to50-plain", 40, plain),
         step("video-1to50-plain-sha1", 20, with_suite(Some(sha1))),
         step("video-1to50-plain-clear", 40, with_suite(None)),

@@ -3,30 +3,47 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use weirgate_packet::rtcp::{ReportBlock, RtcpWriter};
+use weirgate_packet::rtcp::RtcpWriter;
 use weirgate_wire::MediaKind;
 
 use super::Work;
-use crate::call::{Burst, Call, Scenario, Topology};
+use crate::call::{Audience, Burst, Call, Scenario, Topology};
 
 const RECEIVERS: usize = 50;
 /// SSRC of the receivers' own RTCP.
-const REPORTER: u32 = 0x3000_0000;
-/// Packets a feedback message is about.
-const FEEDBACK_PACKETS: usize = 100;
+const REPORTER: u32 = 0x7000_0000;
+/// Frames a feedback message is about: 27 packets, 100 ms.
+const FEEDBACK_FRAMES: usize = 3;
 /// Packets of a NACK, which are the last of a frame.
 const NACKED: u16 = 4;
 
-fn call() -> Call {
-    Call::new(Scenario::new(Topology::OneTo(RECEIVERS), MediaKind::Video))
+/// A call of many receivers that are heard as well.
+struct Heard {
+    call: Call,
+    audience: Audience,
 }
 
-/// A turn is a receiver report and transport-wide feedback on 100 packets of which every tenth was
-/// lost, as a browser sends them several times a second.
+impl Heard {
+    fn new() -> Self {
+        let call = Call::new(Scenario::new(Topology::OneTo(RECEIVERS), MediaKind::Video));
+        let audience = call.audience();
+        Self { call, audience }
+    }
+
+    fn send_frame(&mut self) {
+        let (call, audience) = (&mut self.call, &mut self.audience);
+        call.pass_seen(call.interval(), &mut |now, batch| audience.hear(now, batch));
+        let frame = call.next_burst();
+        call.take_seen(frame, &mut |now, batch| audience.hear(now, batch));
+    }
+}
+
+/// A turn is transport-wide feedback of every receiver on 27 packets, as a browser sends it ten
+/// times a second. The packets are sent when the turns are prepared; they are remembered for two
+/// seconds, 20 turns.
 pub struct FeedbackIn {
-    call: Call,
-    turn: usize,
-    compounds: VecDeque<Burst>,
+    heard: Heard,
+    turns: VecDeque<Vec<Burst>>,
 }
 
 impl FeedbackIn {
@@ -34,63 +51,41 @@ impl FeedbackIn {
     #[expect(clippy::new_without_default, reason = "nothing default about a call")]
     pub fn new() -> Self {
         Self {
-            call: call(),
-            turn: 0,
-            compounds: VecDeque::new(),
+            heard: Heard::new(),
+            turns: VecDeque::new(),
         }
     }
 }
 
 impl Work for FeedbackIn {
     fn prepare(&mut self, turns: usize) {
-        while self.compounds.len() < turns {
-            self.turn += 1;
-            let (receiver, round) = (self.turn % RECEIVERS, self.turn / RECEIVERS);
-            let ssrc = self.call.ssrc(0, receiver);
-            let write = |slot: &mut [u8]| write_feedback(slot, ssrc, round);
-            self.compounds
-                .push_back(self.call.receiver_rtcp(receiver, write));
+        while self.turns.len() < turns {
+            for _ in 0..FEEDBACK_FRAMES {
+                self.heard.send_frame();
+            }
+            let Heard { call, audience } = &mut self.heard;
+            let feedback = |receiver| call.receiver_feedback(receiver, audience);
+            self.turns
+                .push_back((0..RECEIVERS).filter_map(feedback).collect());
         }
     }
 
     fn run(&mut self, turns: usize) -> u64 {
+        let mut units = 0;
         for _ in 0..turns {
-            let compound = self
-                .compounds
-                .pop_front()
-                .expect("more turns than prepared");
-            self.call.take(compound);
+            for feedback in self.turns.pop_front().expect("more turns than prepared") {
+                self.heard.call.take(feedback);
+                units += 1;
+            }
         }
-        turns as u64
+        units
     }
-}
-
-fn write_feedback(slot: &mut [u8], media: u32, round: usize) -> usize {
-    let mut writer = RtcpWriter::new(slot);
-    let block = ReportBlock {
-        ssrc: media,
-        fraction_lost: 25,
-        cumulative_lost: (10 * round) as i32,
-        highest_sequence: (FEEDBACK_PACKETS * round) as u32,
-        jitter: 90,
-        last_sr: 0,
-        delay_since_last_sr: 0,
-    };
-    assert!(writer.receiver_report(REPORTER, &[block]));
-    let statuses = (0..FEEDBACK_PACKETS).map(|number| (number % 10 != 9).then_some(4));
-    let base = (FEEDBACK_PACKETS * round) as u16;
-    let (time, count) = (round as i32, round as u8);
-    let written = writer.transport_feedback(REPORTER, media, base, time, count, statuses);
-    assert_eq!(written, FEEDBACK_PACKETS);
-    writer.len()
 }
 
 /// A turn is a NACK of every receiver for packets of one frame, and what is sent again as RTX for
 /// it. The frames are sent when the turns are prepared; history holds some 70.
 pub struct NackIn {
-    call: Call,
-    /// Next sequence number by receiver.
-    next: Vec<u16>,
+    heard: Heard,
     /// NACKs of all receivers.
     turns: VecDeque<Vec<Burst>>,
 }
@@ -99,41 +94,19 @@ impl NackIn {
     /// A call of many receivers.
     #[expect(clippy::new_without_default, reason = "nothing default about a call")]
     pub fn new() -> Self {
-        let mut nack = Self {
-            call: call(),
-            next: vec![0; RECEIVERS],
+        Self {
+            heard: Heard::new(),
             turns: VecDeque::new(),
-        };
-        nack.send_frame();
-        nack
-    }
-
-    /// Sends a frame and looks at the numbers its packets got.
-    fn send_frame(&mut self) {
-        self.call.pass(self.call.interval());
-        let frame = self.call.next_burst();
-        self.call.hand_in(frame);
-        let (call, next) = (&mut self.call, &mut self.next);
-        let first_ssrc = call.ssrc(0, 0);
-        call.send(|batch| {
-            for train in batch.trains() {
-                let bytes = batch.train_bytes(train);
-                for packet in bytes.chunks(usize::from(train.segment_len)) {
-                    let (sequence, ssrc) = header(packet);
-                    if let Some(next) = next.get_mut(ssrc.wrapping_sub(first_ssrc) as usize) {
-                        *next = sequence.wrapping_add(1);
-                    }
-                }
-            }
-        });
+        }
     }
 
     /// Asks for the last packets sent.
     fn nack(&mut self, receiver: usize) -> Burst {
-        let ssrc = self.call.ssrc(0, receiver);
-        let next = self.next[receiver];
-        let lost = (1..=NACKED).rev().map(|back| next.wrapping_sub(back));
-        self.call.receiver_rtcp(receiver, |slot| {
+        let Heard { call, audience } = &mut self.heard;
+        let ssrc = call.ssrc(0, receiver);
+        let highest = audience.highest(receiver, ssrc).expect("no packets");
+        let lost = (0..NACKED).rev().map(|back| highest.wrapping_sub(back));
+        call.receiver_rtcp(receiver, |slot| {
             let mut writer = RtcpWriter::new(slot);
             assert!(writer.receiver_report(REPORTER, &[]));
             assert!(writer.nack(REPORTER, ssrc, lost));
@@ -145,7 +118,7 @@ impl NackIn {
 impl Work for NackIn {
     fn prepare(&mut self, turns: usize) {
         while self.turns.len() < turns {
-            self.send_frame();
+            self.heard.send_frame();
             let nacks = (0..RECEIVERS).map(|receiver| self.nack(receiver));
             let nacks = nacks.collect();
             self.turns.push_back(nacks);
@@ -153,13 +126,14 @@ impl Work for NackIn {
     }
 
     fn run(&mut self, turns: usize) -> u64 {
-        let before = self.call.counter("packets_retransmitted");
+        let call = &mut self.heard.call;
+        let before = call.counter("packets_retransmitted");
         for _ in 0..turns {
             for nack in self.turns.pop_front().expect("more turns than prepared") {
-                self.call.take(nack);
+                call.take(nack);
             }
         }
-        let again = self.call.counter("packets_retransmitted") - before;
+        let again = call.counter("packets_retransmitted") - before;
         assert_eq!(again, (turns * RECEIVERS) as u64 * u64::from(NACKED));
         again
     }
@@ -174,7 +148,9 @@ impl ReportsOut {
     /// A call of many receivers, each of which was sent something.
     #[expect(clippy::new_without_default, reason = "nothing default about a call")]
     pub fn new() -> Self {
-        Self { call: call() }
+        Self {
+            call: Heard::new().call,
+        }
     }
 }
 
@@ -186,13 +162,4 @@ impl Work for ReportsOut {
         self.call.pass(Duration::from_secs(1) * turns as u32);
         self.call.counter("rtcp_sent") - before
     }
-}
-
-/// Sequence number and SSRC.
-fn header(packet: &[u8]) -> (u16, u32) {
-    let ssrc = [packet[8], packet[9], packet[10], packet[11]];
-    (
-        u16::from_be_bytes([packet[2], packet[3]]),
-        u32::from_be_bytes(ssrc),
-    )
 }

@@ -1,18 +1,19 @@
-//! Whole turns of the engine's loop: time passes, a burst comes, what it causes leaves.
+//! Whole turns of the engine's loop: time passes, datagrams come, what they cause leaves.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Work;
-use crate::call::{Burst, Call, Scenario};
+use crate::call::{Burst, Call, Rehearsal, Scenario};
 
 /// Turns before anything is measured: tables have grown and each consumer has sent.
 const WARM_UP_TURNS: usize = 40;
 
-/// One turn is a burst of one sender.
+/// One turn is a burst of one sender, and what RTCP of receivers comes with it.
 pub struct Step {
     call: Call,
-    bursts: VecDeque<Burst>,
+    rehearsal: Rehearsal,
+    turns: VecDeque<Vec<Burst>>,
     units_per_turn: u64,
 }
 
@@ -39,7 +40,8 @@ impl Step {
         };
         let mut step = Self {
             call: Call::new(scenario),
-            bursts: VecDeque::new(),
+            rehearsal: Rehearsal::new(scenario),
+            turns: VecDeque::new(),
             units_per_turn: (scenario.burst() * copies) as u64,
         };
         step.prepare(WARM_UP_TURNS);
@@ -54,37 +56,39 @@ impl Step {
             let started = Instant::now();
             self.call.pass(self.call.interval());
             let passed = Instant::now();
-            let burst = self.bursts.pop_front().expect("more turns than prepared");
-            self.call.hand_in(burst);
-            let handed_in = Instant::now();
-            self.call.send(|_| ());
-            split.transmit += handed_in.elapsed();
-            split.handle += handed_in - passed;
             split.timers += passed - started;
+            for burst in self.next_turn() {
+                let started = Instant::now();
+                self.call.hand_in(burst);
+                let handed_in = Instant::now();
+                self.call.send(&mut |_, _| ());
+                split.transmit += handed_in.elapsed();
+                split.handle += handed_in - started;
+            }
             split.units += self.units_per_turn;
         }
         split
     }
 
-    /// Packets the shard has sent so far.
-    pub fn packets_sent(&mut self) -> u64 {
-        self.call.counter("rtp_packets_sent")
+    fn next_turn(&mut self) -> Vec<Burst> {
+        self.turns.pop_front().expect("more turns than prepared")
     }
 }
 
 impl Work for Step {
     fn prepare(&mut self, turns: usize) {
-        while self.bursts.len() < turns {
-            let burst = self.call.next_burst();
-            self.bursts.push_back(burst);
+        while self.turns.len() < turns {
+            let turn = self.rehearsal.next_turn();
+            self.turns.push_back(turn);
         }
     }
 
     fn run(&mut self, turns: usize) -> u64 {
         for _ in 0..turns {
             self.call.pass(self.call.interval());
-            let burst = self.bursts.pop_front().expect("more turns than prepared");
-            self.call.take(burst);
+            for burst in self.next_turn() {
+                self.call.take(burst);
+            }
         }
         turns as u64 * self.units_per_turn
     }
@@ -101,11 +105,27 @@ mod tests {
     fn units_are_the_packets_that_left() {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let mut step = Step::new(Scenario::new(Topology::Meeting(5), kind));
-            let before = step.packets_sent();
+            let before = step.call.counter("rtp_packets_sent");
             step.prepare(30);
             let mut units = step.run(20);
             units += step.run_split(10).units;
-            assert_eq!(step.packets_sent() - before, units);
+            assert_eq!(step.call.counter("rtp_packets_sent") - before, units);
+        }
+    }
+
+    #[test]
+    fn a_call_goes_as_it_was_rehearsed() {
+        let mut step = Step::new(Scenario::new(Topology::OneTo(7), MediaKind::Video));
+        step.prepare(60);
+        step.run(60);
+        for counter in ["datagrams_sent", "rtp_packets_sent", "rtcp_received"] {
+            let rehearsed = step.rehearsal.call().counter(counter);
+            assert_eq!(step.call.counter(counter), rehearsed, "{counter}");
+        }
+        // Two seconds with feedback ten times a second, and a report each.
+        assert!(step.call.counter("rtcp_received") > 7 * 20);
+        for counter in ["srtp_auth_failures", "srtp_replays", "rtcp_malformed"] {
+            assert_eq!(step.call.counter(counter), 0, "{counter}");
         }
     }
 }

@@ -39,7 +39,8 @@ impl Work for Checks {
             let check = self.checks.pop().expect("more turns than prepared");
             self.call.hand_in(check);
             let mut answers = 0;
-            self.call.send(|batch| answers += batch.trains().len());
+            self.call
+                .send(&mut |_, batch| answers += batch.trains().len());
             assert_eq!(answers, 1);
         }
         turns as u64
