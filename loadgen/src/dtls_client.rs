@@ -128,6 +128,9 @@ impl Handshake {
         records: mpsc::Receiver<Vec<u8>>,
         timeout: Duration,
     ) -> Result<DtlsSession> {
+        // The dtls crate asks rustls for its cryptography; in a build where others bring another,
+        // none is the default. An error says that one was installed before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let is_client = self.role != DtlsRole::Server;
         let config = Config {
             certificates: vec![self.identity.certificate.clone()],

@@ -5,6 +5,7 @@
 //! nothing is told of an object before the client has its id.
 
 use std::{
+    convert::Infallible,
     future::ready,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, Event, SocketRef, TryData},
+    handler::ConnectHandler,
     layer::SocketIoLayer,
     socket::DisconnectReason,
 };
@@ -45,10 +47,13 @@ pub fn layer(service: &Arc<Service>) -> SocketIoLayer {
         .max_buffer_size(MAX_UNSENT)
         .build_layer();
     let service = Arc::clone(service);
-    io.ns("/", move |socket: SocketRef| {
+    // In the middleware, because the client hears of the connection between it and the handler: a
+    // request sent at once would find nobody to take it, and be lost without an answer.
+    let listen = move |socket: SocketRef| {
         serve(Arc::clone(&service), &socket);
-        ready(())
-    });
+        ready(Ok::<(), Infallible>(()))
+    };
+    io.ns("/", (|| ready(())).with(listen));
     layer
 }
 

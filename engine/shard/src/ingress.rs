@@ -17,7 +17,7 @@ use crate::nack::Arrival;
 use crate::shard::Shard;
 use crate::source::Source;
 use crate::ticks::FEEDBACK_INTERVAL;
-use crate::transport::{Departure, OpenFailure, StreamRef, Transport, TransportKind};
+use crate::transport::{Departure, OpenFailure, PlainEnd, StreamRef, Transport, TransportKind};
 use crate::{CrossingKind, Path, Timestamp};
 
 /// When the loudness of talking sources is told.
@@ -94,7 +94,7 @@ impl Shard {
             self.counters.rtp_malformed += 1;
             return;
         };
-        self.learn_plain_remote(now, index, false, path);
+        self.learn_plain_remote(now, index, path);
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
@@ -439,29 +439,39 @@ impl Shard {
         Some(stream)
     }
 
-    /// Comedia: the first authentic packet tells where a plain transport's peer is.
-    pub(crate) fn learn_plain_remote(
-        &mut self,
-        now: Timestamp,
-        index: u32,
-        rtcp: bool,
-        path: Path,
-    ) {
-        let Some(transport) = self.transports.get_mut(index as usize) else {
-            return;
-        };
-        let TransportKind::Plain(end) = &mut transport.kind else {
-            return;
-        };
-        let remote = if rtcp && end.rtcp.is_some() {
-            &mut end.rtcp_remote
-        } else {
-            &mut end.rtp_remote
-        };
-        if !end.comedia || remote.is_some() {
-            return;
+    /// Comedia: the first authentic RTP packet tells where a plain transport's peer is. RTCP does
+    /// not, even with rtcp-mux: senders such as ffmpeg send it from a port of its own.
+    fn learn_plain_remote(&mut self, now: Timestamp, index: u32, path: Path) {
+        if let Some(end) = self.comedia_end(index)
+            && end.rtp_remote.is_none()
+        {
+            end.rtp_remote = Some(path.remote);
+            self.on_plain_remote(now, index, path);
         }
-        *remote = Some(path.remote);
+    }
+
+    /// Comedia without rtcp-mux: the first authentic RTCP packet tells where RTCP goes.
+    pub(crate) fn learn_plain_rtcp_remote(&mut self, now: Timestamp, index: u32, path: Path) {
+        if let Some(end) = self.comedia_end(index)
+            && end.rtcp.is_some()
+            && end.rtcp_remote.is_none()
+        {
+            end.rtcp_remote = Some(path.remote);
+            self.on_plain_remote(now, index, path);
+        }
+    }
+
+    fn comedia_end(&mut self, index: u32) -> Option<&mut PlainEnd> {
+        match &mut self.transports.get_mut(index as usize)?.kind {
+            TransportKind::Plain(end) if end.comedia => Some(end),
+            _ => None,
+        }
+    }
+
+    fn on_plain_remote(&mut self, now: Timestamp, index: u32, path: Path) {
+        let Some(transport) = self.transports.get(index as usize) else {
+            return;
+        };
         let event = Event::PlainTuple {
             transport: transport.id,
             tuple: transport.tuple(|_| path.remote),

@@ -36,7 +36,7 @@ impl Shard {
         if iter.malformed() {
             self.counters.rtcp_malformed += 1;
         }
-        self.learn_plain_remote(now, index, true, path);
+        self.learn_plain_rtcp_remote(now, index, path);
     }
 
     fn on_rtcp_packet(
