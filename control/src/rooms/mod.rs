@@ -72,6 +72,11 @@ impl Room {
             peer.tell(event, payload);
         }
     }
+
+    /// Tells a peer who speaks, which it has missed.
+    fn tell_speaker(&self, peer: &Peer) {
+        peer.tell("activeSpeaker", &json!({ "peerId": self.active_speaker }));
+    }
 }
 
 impl Rooms {

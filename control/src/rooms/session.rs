@@ -114,6 +114,7 @@ impl Service {
         let own = PeerView::own(room, peer, &state.model);
         let mut answer = self.join_answer(state, room, peer, true);
         answer["own"] = json!(own);
+        room.tell_speaker(peer);
         Some(answer)
     }
 
@@ -155,6 +156,9 @@ impl Service {
         let room = room.ok_or_else(|| ApiError::not_found("room", &place.room))?;
         let peer = room.peers.get(&place.peer);
         let peer = peer.ok_or_else(|| ApiError::not_found("peer", &place.peer))?;
+        if room.active_speaker.is_some() {
+            room.tell_speaker(peer);
+        }
         Ok(self.join_answer(&state, room, peer, false))
     }
 

@@ -60,7 +60,10 @@ impl SpeakerDetector {
         };
         self.silent_since = None;
         let Some(speaker) = self.speaker else {
-            return self.challenge(loudest, now);
+            // Of several about equally loud the first stays, else none would ever be it.
+            let first = self.challenger.map(|(challenger, _)| challenger);
+            let stays = first.filter(|first| self.level(*first) + LEAD_DB > level);
+            return self.challenge(stays.unwrap_or(loudest), now);
         };
         let speakers_level = self.level(speaker);
         if loudest == speaker || level < speakers_level + LEAD_DB {
@@ -163,6 +166,18 @@ mod tests {
         let (mut detector, mut now) = (SpeakerDetector::default(), Instant::now());
         feed(&mut detector, &mut now, 10, &[(a, -30)]);
         assert!(feed(&mut detector, &mut now, 30, &[(a, -30), (b, -28)]).is_empty());
+    }
+
+    #[test]
+    fn one_of_two_equally_loud_ones_becomes_the_speaker() {
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (mut detector, mut now) = (SpeakerDetector::default(), Instant::now());
+        let mut decisions = Vec::new();
+        for round in 0..10 {
+            let levels = [(a, -30 - round % 2), (b, -31 + round % 2)];
+            decisions.extend(feed(&mut detector, &mut now, 1, &levels));
+        }
+        assert_eq!(decisions.len(), 1);
     }
 
     #[test]
