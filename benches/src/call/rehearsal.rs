@@ -34,45 +34,46 @@ impl Rehearsal {
     /// What comes in the next turn, after [`Call::interval`] has passed: a sender's burst, and
     /// RTCP of those receivers whose turn it is.
     pub fn next_turn(&mut self) -> Vec<Burst> {
-        let (call, audience) = (&mut self.call, &mut self.audience);
-        let mut bursts = Vec::new();
-        call.pass_seen(call.interval(), &mut |now, batch| {
-            audience.hear(now, batch);
-        });
-        let burst = call.next_burst();
-        bursts.push(burst.clone());
-        call.take_seen(burst, &mut |now, batch| audience.hear(now, batch));
-        self.turns += 1;
-        if self.call.scenario.rtcp {
-            self.answer(&mut bursts);
+        if !self.call.scenario.rtcp {
+            // Nothing to find out.
+            return vec![self.call.next_burst()];
         }
+        let (call, audience) = (&mut self.call, &mut self.audience);
+        call.pass_seen(call.interval(), &mut |now, batch| audience.hear(now, batch));
+        let burst = call.next_burst();
+        call.take_seen(burst.clone(), &mut |now, batch| audience.hear(now, batch));
+        self.turns += 1;
+        let mut bursts = vec![burst];
+        bursts.append(&mut self.answers());
         bursts
     }
 
-    /// The call as it is by now.
+    /// The call as it is by now; one without RTCP stays as it began.
     pub fn call(&mut self) -> &mut Call {
         &mut self.call
     }
 
-    fn answer(&mut self, bursts: &mut Vec<Burst>) {
+    /// RTCP of the receivers whose turn it is.
+    fn answers(&mut self) -> Vec<Burst> {
         let (turns, interval) = (self.turns, self.call.interval());
         // Receivers have their turns one after the other.
         let is_due = |receiver: usize, every: Duration| {
             let every_turns = (every.as_micros() / interval.as_micros()).max(1) as usize;
             (turns + receiver).is_multiple_of(every_turns)
         };
-        for receiver in 0..self.call.scenario.topology.receivers() {
+        let (call, audience) = (&mut self.call, &mut self.audience);
+        let mut answers = Vec::new();
+        for receiver in 0..call.scenario.topology.receivers() {
             if is_due(receiver, FEEDBACK_INTERVAL) {
-                bursts.extend(self.call.receiver_feedback(receiver, &mut self.audience));
+                answers.extend(call.receiver_feedback(receiver, audience));
             }
             if is_due(receiver, REPORT_INTERVAL) {
-                bursts.push(self.call.receiver_report(receiver, &self.audience));
+                answers.push(call.receiver_report(receiver, audience));
             }
         }
-        for burst in &bursts[1..] {
-            let audience = &mut self.audience;
-            self.call
-                .take_seen(burst.clone(), &mut |now, batch| audience.hear(now, batch));
+        for answer in &answers {
+            call.take_seen(answer.clone(), &mut |now, batch| audience.hear(now, batch));
         }
+        answers
     }
 }

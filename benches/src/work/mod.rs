@@ -64,8 +64,8 @@ pub fn all() -> Vec<Entry> {
 fn steps() -> Vec<Entry> {
     let topologies = [
         ("1to1", Topology::OneTo(1), 200),
-        ("1to50", Topology::OneTo(50), 40),
-        ("20x20", Topology::Meeting(20), 80),
+        ("1to50", Topology::OneTo(50), 20),
+        ("20x20", Topology::Meeting(20), 60),
     ];
     let kinds = [
         ("video", MediaKind::Video, 1),
@@ -94,11 +94,11 @@ fn steps() -> Vec<Entry> {
         ..silent
     };
     entries.extend([
-        step("video-1to50-silent", 40, silent),
-        step("video-1to50-plain", 40, plain),
-        step("video-1to50-plain-sha1", 20, with_suite(Some(sha1))),
-        step("video-1to50-plain-clear", 40, with_suite(None)),
-        step("video-1to50-paused", 200, paused),
+        step("video-1to50-silent", 20, silent),
+        step("video-1to50-plain", 20, plain),
+        step("video-1to50-plain-sha1", 10, with_suite(Some(sha1))),
+        step("video-1to50-plain-clear", 20, with_suite(None)),
+        step("video-1to50-paused", 100, paused),
     ]);
     entries
 }

@@ -7,7 +7,7 @@ use super::Work;
 use crate::call::{Burst, Call, Rehearsal, Scenario};
 
 /// Turns before anything is measured: tables have grown and each consumer has sent.
-const WARM_UP_TURNS: usize = 40;
+const WARM_UP_TURNS: usize = 20;
 
 /// One turn is a burst of one sender, and what RTCP of receivers comes with it.
 pub struct Step {
