@@ -47,12 +47,7 @@ pub fn all() -> Vec<Entry> {
         entry("train/9", "datagram", 200, || Trains::new(9)),
         entry("train/1", "datagram", 200, || Trains::new(1)),
         entry("stun/check", "check answered", 400, Checks::new),
-        entry(
-            "rtcp/feedback-in",
-            "compound received",
-            400,
-            FeedbackIn::new,
-        ),
+        entry("rtcp/feedback-in", "compound received", 4, FeedbackIn::new),
         entry("rtcp/nack-in", "packet sent again", 20, NackIn::new),
         entry("rtcp/reports-out", "compound sent", 8, ReportsOut::new),
     ]);
