@@ -10,6 +10,7 @@ use weirgate_loadgen::report::Bounds;
 use weirgate_loadgen::scenario::{Livestream, Transport};
 use weirgate_loadgen::sender::{AudioShape, Burst, Shape, VideoShape};
 use weirgate_loadgen::srtp_leg::SrtpSuite;
+use weirgate_loadgen::units::{parse_bitrate, parse_duration, parse_part};
 
 /// Plays a scenario against a server with real clients and says what was lost, late or wrong.
 ///
@@ -72,7 +73,7 @@ pub(crate) struct LivestreamArgs {
     #[arg(long, value_name = "SUITE")]
     srtp: Option<String>,
     /// Sends video of this bitrate, such as 1.5M.
-    #[arg(long, value_name = "BITRATE", value_parser = parse_bitrate)]
+    #[arg(long, value_name = "BITRATE", value_parser = parse_video_bitrate)]
     video: Option<u64>,
     /// Frames per second.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
@@ -142,62 +143,17 @@ impl LivestreamArgs {
     }
 }
 
-fn parse_bitrate(text: &str) -> Result<u64> {
-    let (digits, factor) = match text.to_ascii_lowercase() {
-        lower if lower.ends_with('k') => (lower[..lower.len() - 1].to_owned(), 1e3),
-        lower if lower.ends_with('m') => (lower[..lower.len() - 1].to_owned(), 1e6),
-        lower => (lower, 1.0),
-    };
-    let bits = digits.parse::<f64>()? * factor;
-    if !(10e3..=1e9).contains(&bits) {
+fn parse_video_bitrate(text: &str) -> Result<u64> {
+    let bits = parse_bitrate(text)?;
+    if !(10_000..=1_000_000_000).contains(&bits) {
         bail!("must be from 10k to 1000M");
     }
-    Ok(bits as u64)
-}
-
-fn parse_part(text: &str) -> Result<f64> {
-    let part = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>()? / 100.0,
-        None => text.parse()?,
-    };
-    if !(0.0..=1.0).contains(&part) {
-        bail!("must be from 0 to 1, or a percentage");
-    }
-    Ok(part)
-}
-
-fn parse_duration(text: &str) -> Result<Duration> {
-    let split = text
-        .find(|character: char| character.is_ascii_alphabetic())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => bail!("unknown unit `{unit}`: ms, s, m or h"),
-    };
-    let value: f64 = digits.trim().parse()?;
-    if !(0.0..=1e6).contains(&value) {
-        bail!("must be from 0 to 1000000");
-    }
-    Ok(Duration::from_secs_f64(value * seconds))
+    Ok(bits)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn units_are_understood() {
-        assert_eq!(parse_bitrate("1.5M").unwrap(), 1_500_000);
-        assert_eq!(parse_bitrate("300k").unwrap(), 300_000);
-        assert!(parse_bitrate("5").is_err());
-        assert_eq!(parse_part("0.1%").unwrap(), 0.001);
-        assert_eq!(parse_duration("250ms").unwrap(), Duration::from_millis(250));
-        assert!(parse_duration("5d").is_err());
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -21,4 +21,5 @@ pub mod scenario;
 pub mod sender;
 pub mod signaling;
 pub mod srtp_leg;
+pub mod units;
 pub mod webrtc_client;
