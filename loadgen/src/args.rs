@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use weirgate_loadgen::report::Bounds;
+use weirgate_loadgen::outcome::Bounds;
 use weirgate_loadgen::scenario::{Livestream, Transport};
 use weirgate_loadgen::sender::{AudioShape, Burst, Shape, VideoShape};
 use weirgate_loadgen::srtp_leg::SrtpSuite;

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use weirgate_loadgen::api::Api;
-use weirgate_loadgen::report::{Progress, Silent};
-use weirgate_loadgen::scenario::Interrupt;
+use weirgate_loadgen::outcome::Verdict;
+use weirgate_loadgen::scenario::{Interrupt, Progress, Silent};
+use weirgate_loadgen::verdict;
 
 use args::{Args, Scenario};
 use progress::Bar;
@@ -42,7 +43,7 @@ async fn run(args: &Args) -> Result<bool> {
         bar = Bar::new();
         &bar
     };
-    let report = match &args.scenario {
+    let mut outcome = match &args.scenario {
         Scenario::Livestream(livestream) => {
             livestream
                 .scenario()?
@@ -50,16 +51,23 @@ async fn run(args: &Args) -> Result<bool> {
                 .await?
         }
     };
-    println!("{report}");
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text).with_context(|| format!("can not write {}", path.display()))?;
+    outcome.bounds = args.bounds();
+    verdict::judge(&mut outcome);
+    let text = serde_json::to_string_pretty(&outcome)?;
+    match &args.json {
+        Some(path) => std::fs::write(path, text)
+            .with_context(|| format!("can not write {}", path.display()))?,
+        None => println!("{text}"),
     }
-    let failures = report.failures(&args.bounds());
-    for failure in &failures {
+    for failure in &outcome.failures {
         eprintln!("FAILED: {failure}");
     }
-    Ok(failures.is_empty())
+    if outcome.verdict == Verdict::Inconclusive {
+        for reason in &outcome.inconclusive {
+            eprintln!("INCONCLUSIVE: {reason}");
+        }
+    }
+    Ok(outcome.failures.is_empty())
 }
 
 /// The first Ctrl-C ends the run with its figures, the second ends the program.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use weirgate_loadgen::report::Progress;
-use weirgate_loadgen::scenario::Tally;
+use weirgate_loadgen::outcome::Tally;
+use weirgate_loadgen::scenario::Progress;
 
 /// A bar on standard error, where that is a terminal.
 pub(crate) struct Bar(ProgressBar);

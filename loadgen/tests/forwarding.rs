@@ -9,14 +9,15 @@
 use std::time::Duration;
 
 use weirgate_loadgen::harness::{Server, ServerOptions};
-use weirgate_loadgen::report::{Bounds, Ending, Report, Silent};
-use weirgate_loadgen::scenario::{Interrupt, Livestream, Transport};
+use weirgate_loadgen::outcome::{Ending, Outcome};
+use weirgate_loadgen::scenario::{Interrupt, Livestream, Silent, Transport};
 use weirgate_loadgen::sender::{AudioShape, Shape, VideoShape};
 use weirgate_loadgen::srtp_leg::SrtpSuite;
+use weirgate_loadgen::verdict;
 
 const RECEIVERS: usize = 50;
 
-async fn play(server: &Server, transport: Transport) -> Report {
+async fn play(server: &Server, transport: Transport) -> Outcome {
     let shapes = vec![
         // Small, as the client's own SRTP is not optimised in a debug build.
         Shape::Video(VideoShape::of_bitrate(200_000)),
@@ -24,22 +25,20 @@ async fn play(server: &Server, transport: Transport) -> Report {
     ];
     let mut livestream = Livestream::new(RECEIVERS, transport, shapes);
     livestream.duration = Duration::from_secs(2);
-    livestream
+    let mut outcome = livestream
         .run(server.api(), &Interrupt::default(), &Silent)
         .await
-        .unwrap()
+        .unwrap();
+    verdict::judge(&mut outcome);
+    outcome
 }
 
-fn assert_perfect(report: &Report) {
-    let text = report.to_string();
-    assert_eq!(
-        report.failures(&Bounds::default()),
-        Vec::<String>::new(),
-        "{text}"
-    );
-    assert_eq!(report.ending, Ending::Completed, "{text}");
-    assert_eq!(report.receivers_joined, RECEIVERS, "{text}");
-    let tally = &report.tally;
+fn assert_perfect(outcome: &Outcome) {
+    let text = format!("{outcome:#?}");
+    assert_eq!(outcome.failures, Vec::<String>::new(), "{text}");
+    assert_eq!(outcome.ending, Ending::Completed, "{text}");
+    assert_eq!(outcome.participants.joined, RECEIVERS, "{text}");
+    let tally = &outcome.totals;
     assert_eq!(tally.flows, 2 * RECEIVERS as u64, "{text}");
     assert_eq!(
         (
@@ -60,7 +59,7 @@ fn assert_perfect(report: &Report) {
         (0, 0, 0),
         "{text}"
     );
-    assert_eq!(report.not_authentic, 0, "{text}");
+    assert_eq!(outcome.refused.not_authentic, 0, "{text}");
     assert!(tally.received > 100 * RECEIVERS as u64, "{text}");
 }
 

@@ -11,16 +11,19 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Interrupt, Tally};
+use super::{Interrupt, Progress};
 use crate::api::{Api, Router};
 use crate::clock::now_ns;
 use crate::harness;
 use crate::latency::{self, LatencySink};
 use crate::leg::{Leg, Media, lock};
+use crate::outcome::{
+    Bounds, Cpu, Ending, Feedback, JoinTimes, KindOutcome, Outcome, Own, Participants, Percentiles,
+    Refused, Sent as SentTotals, Tally, Verdict,
+};
 use crate::plain_client::{PlainClient, PlainSetup};
 use crate::random;
 use crate::receiver::{Receiver, ReceiverConfig};
-use crate::report::{Ending, Percentiles, Progress, Report};
 use crate::rtp_parameters::{RtpCapabilities, SendOptions, receiving, sending};
 use crate::sender::{Generator, SenderFeedback, Shape, Stream, StreamConfig};
 use crate::srtp_leg::SrtpSuite;
@@ -81,7 +84,7 @@ impl Livestream {
         api: &Api,
         interrupt: &Interrupt,
         progress: &dyn Progress,
-    ) -> Result<Report> {
+    ) -> Result<Outcome> {
         let router = api.create_router().await?;
         let result = self.run_on(api, &router, interrupt, progress).await;
         // Everything hangs on the router. Where this fails the server is gone, which is reported.
@@ -95,7 +98,7 @@ impl Livestream {
         router: &Router,
         interrupt: &Interrupt,
         progress: &dyn Progress,
-    ) -> Result<Report> {
+    ) -> Result<Outcome> {
         let latency = Latency::new();
         let sender = self.start_sender(api, router).await?;
         let generator = Generator::start()?;
@@ -124,36 +127,65 @@ impl Livestream {
         let generator_report = generator.stop()?;
         let has_drained = audience.drain(&sender).await;
         let ports: Vec<u16> = audience.ports();
-        let report = Report {
+        let all = latency.all();
+        let outcome = Outcome {
             scenario: "livestream".to_owned(),
+            settings: vec![("receivers".to_owned(), self.receivers.to_string())],
             server: api.base().to_owned(),
             transport: self.transport_name(),
-            receivers_wanted: self.receivers,
-            receivers_joined: audience.members.len(),
-            join_failures: audience.failures.clone(),
+            signaling: "api".to_owned(),
+            started_unix_ms: 0,
             seconds: measured.as_secs_f64(),
-            sent_packets: sender
-                .streams
-                .iter()
-                .map(|sent| sent.stream.packets())
-                .sum(),
-            tally: audience.tally(&sender),
-            not_authentic: audience.not_authentic(),
-            latency: latency.percentiles(),
-            first_packet: audience.times(|flow| flow.first_packet_ns),
-            first_key_frame: audience.times(|flow| flow.first_key_frame_ns),
-            engine_cpu_us_per_packet: cpu_used
-                .flatten()
-                .map(|ns| ns as f64 / 1000.0 / forwarded.max(1) as f64),
-            generator_lateness: Percentiles::of(&generator_report.lateness_ns),
-            own_backlog: !has_drained,
-            own_socket_drops: harness::socket_drops(&ports),
-            own_send_failures: sender.send_failures(),
+            participants: Participants {
+                wanted: self.receivers,
+                joined: audience.members.len(),
+                left: 0,
+                failed: audience.failures.len(),
+                failures: audience.failures.clone(),
+            },
+            sent: SentTotals {
+                packets: sender
+                    .streams
+                    .iter()
+                    .map(|sent| sent.stream.packets())
+                    .sum(),
+                ..SentTotals::default()
+            },
+            totals: audience.tally(&sender),
+            by_kind: latency.by_kind(),
+            latency: Percentiles::of_any(&all),
+            join: JoinTimes {
+                joined: None,
+                first_packet: audience.times(|flow| flow.first_packet_ns),
+                first_key_frame: audience.times(|flow| flow.first_key_frame_ns),
+            },
+            refused: Refused {
+                not_authentic: audience.not_authentic(),
+                ..Refused::default()
+            },
+            feedback: Feedback::default(),
+            timeline: Vec::new(),
+            trains: Vec::new(),
+            cpu: cpu_used.flatten().map(|ns| Cpu {
+                us_per_packet: ns as f64 / 1000.0 / forwarded.max(1) as f64,
+                ..Cpu::default()
+            }),
+            own: Own {
+                lateness: Percentiles::of_any(&generator_report.lateness_ns),
+                backlog: !has_drained,
+                socket_drops: harness::socket_drops(&ports),
+                send_failures: sender.send_failures(),
+                ..Own::default()
+            },
             ending,
+            bounds: Bounds::default(),
+            verdict: Verdict::Passed,
+            failures: Vec::new(),
+            inconclusive: Vec::new(),
         };
         audience.close().await;
         sender.end.close().await;
-        Ok(report)
+        Ok(outcome)
     }
 
     fn transport_name(&self) -> String {
@@ -354,11 +386,24 @@ impl Latency {
         Duration::from_nanos(ns.unwrap_or_default())
     }
 
-    fn percentiles(&self) -> BTreeMap<String, Percentiles> {
+    fn all(&self) -> hdrhistogram::Histogram<u64> {
+        let mut all = lock(&self.video).clone();
+        // Fails only where the bounds differ.
+        let _ = all.add(&*lock(&self.audio));
+        all
+    }
+
+    fn by_kind(&self) -> BTreeMap<String, KindOutcome> {
         [("video", &self.video), ("audio", &self.audio)]
             .into_iter()
             .filter(|(_, sink)| !lock(sink).is_empty())
-            .map(|(kind, sink)| (kind.to_owned(), Percentiles::of(&lock(sink))))
+            .map(|(kind, sink)| {
+                let outcome = KindOutcome {
+                    latency: Percentiles::of_any(&lock(sink)),
+                    ..KindOutcome::default()
+                };
+                (kind.to_owned(), outcome)
+            })
             .collect()
     }
 }

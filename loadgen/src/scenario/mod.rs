@@ -1,10 +1,11 @@
 //! What is played, and what is made of the figures.
 
 mod livestream;
+mod progress;
 mod tally;
 
 pub use livestream::{Livestream, Transport};
-pub use tally::Tally;
+pub use progress::{Progress, Silent};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
