@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use weirgate_loadgen::link::LinkArgs;
 use weirgate_loadgen::outcome::Bounds;
 use weirgate_loadgen::scenario::{Livestream, Transport};
 use weirgate_loadgen::sender::{AudioShape, Burst, Shape, VideoShape};
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
     #[command(subcommand)]
-    pub(crate) scenario: Scenario,
+    pub(crate) command: Command,
 }
 
 impl Args {
@@ -53,6 +54,13 @@ impl Args {
             max_p99_ms: self.max_p99.map(|bound| bound.as_secs_f64() * 1000.0),
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Scenario(Scenario),
+    Link(Box<LinkArgs>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,7 +173,9 @@ mod tests {
     fn contradictions_are_refused() {
         let scenario = |line: &str| {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
-            let Scenario::Livestream(livestream) = args.scenario;
+            let Command::Scenario(Scenario::Livestream(livestream)) = args.command else {
+                panic!("{line}")
+            };
             livestream.scenario()
         };
         assert!(scenario("x livestream --audio").is_ok());

@@ -11,6 +11,7 @@ pub mod harness;
 pub mod ice;
 pub mod latency;
 pub mod leg;
+pub mod link;
 pub mod marker;
 pub mod outcome;
 pub mod plain_client;

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use weirgate_loadgen::api::Api;
+use weirgate_loadgen::link;
 use weirgate_loadgen::outcome::Verdict;
 use weirgate_loadgen::scenario::{Interrupt, Progress, Silent};
 use weirgate_loadgen::verdict;
 
-use args::{Args, Scenario};
+use args::{Args, Command, Scenario};
 use progress::Bar;
 
 /// A bound was broken, or the server did wrong.
@@ -23,7 +24,13 @@ const EXIT_NOT_RUN: u8 = 2;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args).await {
+    let result = match &args.command {
+        Command::Scenario(scenario) => play(&args, scenario).await,
+        Command::Link(link) => link::run(link, args.json.as_deref(), args.quiet)
+            .await
+            .map(|()| true),
+    };
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILED),
         Err(error) => {
@@ -33,7 +40,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> Result<bool> {
+async fn play(args: &Args, scenario: &Scenario) -> Result<bool> {
     let api = Api::new(&args.server, args.token.clone())?;
     let interrupt = interrupt_on_ctrl_c();
     let bar;
@@ -43,7 +50,7 @@ async fn run(args: &Args) -> Result<bool> {
         bar = Bar::new();
         &bar
     };
-    let mut outcome = match &args.scenario {
+    let mut outcome = match scenario {
         Scenario::Livestream(livestream) => {
             livestream
                 .scenario()?
