@@ -31,6 +31,10 @@ pub type Compound = [Box<dyn RtcpPacket + Send + Sync>];
 
 /// What is done with the media of a leg.
 pub trait Media: Send + 'static {
+    /// What its transport is for: `send`, `recv` or both. Servers that must know it before there is
+    /// anything to send are told so.
+    const DIRECTION: &'static str;
+
     /// An authentic RTP packet of `wire_len` bytes as it was on the wire.
     fn on_rtp(&mut self, packet: &RtpPacket, wire_len: usize, arrival_ns: u64, out: &Outbound);
     /// An authentic compound RTCP packet.

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::api::{Api, Candidate, WebRtcOffer};
 use crate::dtls_client::{DtlsParameters, DtlsRole, DtlsSession, Handshake, Identity};
-use crate::ice::{Agent, AgentEvent, Nomination, Timing};
+use crate::ice::{Agent, AgentEvent, Credentials, Nomination, Timing};
 use crate::leg::{Handshaking, Leg, Media, Protection, Route, bind};
 use crate::srtp_leg::SrtpSuite;
 
@@ -23,6 +24,8 @@ pub struct WebRtcSetup {
     pub identity: Identity,
     /// Our DTLS role.
     pub role: DtlsRole,
+    /// Our ICE credentials.
+    pub credentials: Credentials,
     /// SRTP suites offered.
     pub suites: Vec<SrtpSuite>,
     /// How the pair is nominated.
@@ -41,6 +44,7 @@ impl WebRtcSetup {
         Ok(Self {
             identity: Identity::shared()?,
             role: DtlsRole::Client,
+            credentials: Credentials::random()?,
             suites: SrtpSuite::ALL.to_vec(),
             nomination: Nomination::Aggressive,
             timing: Timing::default(),
@@ -71,15 +75,17 @@ pub struct WebRtcClient {
 }
 
 impl WebRtcClient {
-    /// Makes a transport on a router through the HTTP API and connects to it.
+    /// Makes a transport on a router through the HTTP API and connects to it. Its `appData` has what
+    /// servers that negotiate by SDP want to know before anything else, and others do not need.
     pub async fn connect<M: Media>(
         api: &Api,
         router: &str,
         setup: &WebRtcSetup,
         media: Arc<Mutex<M>>,
     ) -> Result<Self> {
+        let app_data = json!({"direction": M::DIRECTION, "iceParameters": setup.credentials});
         let offer = api
-            .create_webrtc_transport(router, &serde_json::Value::Null)
+            .create_webrtc_transport(router, &json!({"appData": app_data}))
             .await?;
         api.connect_webrtc(&offer.id, &setup.dtls_parameters())
             .await?;
@@ -99,6 +105,7 @@ impl WebRtcClient {
             setup.nomination,
         )?;
         agent.set_timing(setup.timing);
+        agent.set_local(setup.credentials.clone());
         let (event_sender, mut events) = mpsc::unbounded_channel();
         let (record_sender, records) = mpsc::channel(MAX_QUEUED_RECORDS);
         let handshaking = Handshaking {

@@ -1,4 +1,5 @@
-//! The controlling agent, sans-IO: time and datagrams in, datagrams and events out.
+//! The controlling agent, sans-IO: time and datagrams in, datagrams and events out. It answers checks
+//! too: servers that call themselves ICE-lite may send some all the same.
 
 use std::net::SocketAddr;
 
@@ -87,6 +88,8 @@ pub struct Agent {
     timing: Timing,
     tie_breaker: [u8; 8],
     pending: Vec<Pending>,
+    /// To checks of the server, until [`Self::poll`].
+    answers: Vec<(SocketAddr, Vec<u8>)>,
     selected: Option<SocketAddr>,
     /// Regular nomination: the pair that answered and is being nominated.
     valid: Option<SocketAddr>,
@@ -117,6 +120,7 @@ impl Agent {
             timing: Timing::default(),
             tie_breaker: random::bytes()?,
             pending: Vec::new(),
+            answers: Vec::new(),
             selected: None,
             valid: None,
             next_ns: 0,
@@ -128,6 +132,11 @@ impl Agent {
     /// Other intervals than the default ones.
     pub fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
+    }
+
+    /// Our own credentials, where the server was told them.
+    pub fn set_local(&mut self, local: Credentials) {
+        self.local = local;
     }
 
     /// The server's new credentials after an ICE restart; checks begin at once.
@@ -151,12 +160,13 @@ impl Agent {
         self.next_ns
     }
 
-    /// Checks that are due at `now_ns`, and whether consent was lost.
+    /// Answers, checks that are due at `now_ns`, and whether consent was lost.
     pub fn poll(
         &mut self,
         now_ns: u64,
         out: &mut Vec<(SocketAddr, Vec<u8>)>,
     ) -> Option<AgentEvent> {
+        out.append(&mut self.answers);
         if now_ns < self.next_ns {
             return None;
         }
@@ -187,9 +197,13 @@ impl Agent {
         None
     }
 
-    /// A STUN message from the server. An ICE-lite server sends answers only.
+    /// A STUN message from the server.
     pub fn handle(&mut self, bytes: &[u8], from: SocketAddr, now_ns: u64) -> Option<AgentEvent> {
         let message = Message::parse(bytes).ok()?;
+        if message.class == Class::Request {
+            self.answer(&message, from);
+            return None;
+        }
         let at = self
             .pending
             .iter()
@@ -220,6 +234,19 @@ impl Agent {
             self.next_ns = now_ns;
         }
         None
+    }
+
+    /// Answers a check that was made with our password.
+    fn answer(&mut self, request: &Message, from: SocketAddr) {
+        if self.answers.len() == MAX_PENDING || !request.is_authentic(&self.local.password) {
+            return;
+        }
+        let answer = MessageBuilder::new(Class::Success, request.transaction)
+            .mapped_address(from)
+            .integrity(&self.local.password)
+            .fingerprint()
+            .build();
+        self.answers.push((from, answer));
     }
 
     fn check(&mut self, to: SocketAddr, nominate: bool) -> Option<(SocketAddr, Vec<u8>)> {
@@ -321,6 +348,32 @@ mod tests {
             agent.handle(&good, server, 2),
             Some(AgentEvent::Nominated(server))
         );
+    }
+
+    #[test]
+    fn a_check_is_answered_where_it_knows_our_password() {
+        let mut agent = agent(Nomination::Aggressive);
+        let local = Credentials::random().unwrap();
+        agent.set_local(local.clone());
+        let server = SERVER.parse().unwrap();
+        let check = |password: &str| {
+            let builder = MessageBuilder::new(Class::Request, [7; 12]);
+            builder.integrity(password).fingerprint().build()
+        };
+        let mut out = Vec::new();
+        agent.poll(1, &mut Vec::new());
+        agent.handle(&check("guess"), server, 2);
+        agent.poll(3, &mut out);
+        assert_eq!(out, []);
+        agent.handle(&check(&local.password), server, 4);
+        agent.poll(5, &mut out);
+        let [(to, bytes)] = &out[..] else {
+            panic!("{} answers", out.len());
+        };
+        let answer = Message::parse(bytes).unwrap();
+        assert_eq!((*to, answer.class), (server, Class::Success));
+        assert_eq!(answer.mapped_address(), Some(server));
+        assert!(answer.is_authentic(&local.password));
     }
 
     #[test]

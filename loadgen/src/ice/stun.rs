@@ -86,6 +86,22 @@ impl MessageBuilder {
         self
     }
 
+    /// Adds XOR-MAPPED-ADDRESS.
+    #[must_use]
+    pub fn mapped_address(mut self, address: SocketAddr) -> Self {
+        let mask = self.bytes[4..HEADER_BYTES].to_vec();
+        let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
+        let (family, plain) = match address.ip() {
+            IpAddr::V4(ip) => (1, ip.octets().to_vec()),
+            IpAddr::V6(ip) => (2, ip.octets().to_vec()),
+        };
+        let mut value = vec![0, family];
+        value.extend(port.to_be_bytes());
+        value.extend(plain.iter().zip(&mask).map(|(byte, key)| byte ^ key));
+        self.push(attribute::XOR_MAPPED_ADDRESS, &value);
+        self
+    }
+
     /// Adds MESSAGE-INTEGRITY (SHA-1) by `password`.
     #[must_use]
     pub fn integrity(mut self, password: &str) -> Self {

@@ -133,6 +133,8 @@ impl Receiver {
 }
 
 impl Media for Receiver {
+    const DIRECTION: &'static str = "recv";
+
     fn on_rtp(&mut self, packet: &RtpPacket, wire_len: usize, arrival_ns: u64, out: &Outbound) {
         let ssrc = packet.header.ssrc;
         if self.is_discarded(ssrc) {

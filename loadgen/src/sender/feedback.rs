@@ -138,6 +138,8 @@ impl Default for SenderFeedback {
 }
 
 impl Media for SenderFeedback {
+    const DIRECTION: &'static str = "send";
+
     fn on_rtp(&mut self, _packet: &RtpPacket, _wire_len: usize, _arrival_ns: u64, _out: &Outbound) {
     }
 
