@@ -1,7 +1,8 @@
 //! Time per packet to seal and open, ours and `webrtc-srtp`'s, in one run.
 //!
 //! `seal` and `open` go through [`RING`] packets of one stream, `fan_out` seals one packet for
-//! 1, 16 and 200 receivers with a key each.
+//! 1, 16 and 200 receivers with a key each, `batch` does so with the tags made together, as the
+//! shard does.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that can not set up stops")]
 
@@ -13,12 +14,16 @@ use webrtc_srtp::context::Context;
 use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 use weirgate_benches::{RTP_HEADER_BYTES, rtp_packet, srtp_key};
-use weirgate_srtp::{Opener, Sealer, SrtpKey, SrtpSuite};
+use weirgate_srtp::{Opener, Sealer, SrtpKey, SrtpSuite, TagBatch};
 
 /// Packets that are in memory at a time: like a receive batch, they fit the second-level cache.
 const RING: usize = 64;
 /// Receivers of `fan_out`: all in the first-level cache, some, none.
 const RECEIVERS: [usize; 3] = [1, 16, 200];
+/// Packets of `batch`.
+const BATCH_PACKETS: [usize; 6] = [1, 4, 8, 16, 64, 200];
+/// What `batch` is for, and what it is measured against.
+const BATCHED: [SrtpSuite; 2] = [SrtpSuite::AesCm128HmacSha1_80, SrtpSuite::AeadAes128Gcm];
 const SSRC: u32 = 0x1234_5678;
 /// A full video packet and 20 ms of opus at 64 kbit/s with its header.
 const PACKET_BYTES: [usize; 2] = [1200, 180];
@@ -29,7 +34,7 @@ criterion_group! {
         .sample_size(60)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = seal, open, fan_out
+    targets = seal, open, fan_out, batch
 }
 criterion_main!(benches);
 
@@ -180,6 +185,54 @@ fn fan_out(criterion: &mut Criterion) {
                             slot[..len].copy_from_slice(&source);
                             black_box(sealer.seal_rtp(slot, RTP_HEADER_BYTES, len, index));
                         }
+                        index += 1;
+                    }
+                    per_count(started.elapsed(), count, rounds * receivers as u64)
+                })
+            });
+        }
+    }
+}
+
+/// Like `fan_out`, with the tags left to a [`TagBatch`], by the number of packets in it.
+fn batch(criterion: &mut Criterion) {
+    for len in PACKET_BYTES {
+        let mut group = criterion.benchmark_group(format!("srtp/batch/{len}"));
+        group.throughput(Throughput::Elements(1));
+        for (suite, receivers) in BATCHED
+            .into_iter()
+            .flat_map(|suite| BATCH_PACKETS.map(|receivers| (suite, receivers)))
+        {
+            let sealers: Vec<_> = (0..receivers)
+                .map(|seed| Sealer::new(&srtp_key(suite, seed as u8)).unwrap())
+                .collect();
+            let mut source = rtp_packet(SSRC, 0, len);
+            let mut slots = vec![0; receivers * (len + 16)];
+            let mut tags = TagBatch::new();
+            let mut index = 0u64;
+            group.bench_function(BenchmarkId::new(suite.name(), receivers), |bencher| {
+                bencher.iter_custom(|count| {
+                    let rounds = count.div_ceil(receivers as u64);
+                    let started = Instant::now();
+                    for _ in 0..rounds {
+                        source[2..4].copy_from_slice(&(index as u16).to_be_bytes());
+                        for (place, sealer) in sealers.iter().enumerate() {
+                            if !tags.has_room() {
+                                tags.finish(&mut slots);
+                            }
+                            let offset = place * (len + 16);
+                            let slot = &mut slots[offset..][..len + 16];
+                            slot[..len].copy_from_slice(&source);
+                            black_box(sealer.seal_rtp_in_batch(
+                                slot,
+                                RTP_HEADER_BYTES,
+                                len,
+                                index,
+                                offset,
+                                &mut tags,
+                            ));
+                        }
+                        tags.finish(&mut slots);
                         index += 1;
                     }
                     per_count(started.elapsed(), count, rounds * receivers as u64)

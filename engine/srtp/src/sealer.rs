@@ -5,7 +5,7 @@ use weirgate_wire::{SrtpKey, SrtpSuite};
 use crate::cipher::{Cipher, PacketId};
 use crate::header::{RTCP_CLEAR_LEN, rtcp_ssrc};
 use crate::rollover::INDEX_LIMIT;
-use crate::{KeyError, MAX_PACKET_BYTES};
+use crate::{KeyError, MAX_PACKET_BYTES, TagBatch};
 
 const RTP_FIXED_LEN: usize = 12;
 /// SRTCP indices have 31 bits (RFC 3711 section 3.4).
@@ -73,17 +73,32 @@ impl Sealer {
         len: usize,
         index: u64,
     ) -> Option<usize> {
-        let fixed = packet.first_chunk::<RTP_FIXED_LEN>()?;
-        let sequence = u16::from_be_bytes([fixed[2], fixed[3]]);
-        let ssrc = u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
-        let lengths_fit = RTP_FIXED_LEN <= header_len
-            && header_len <= len
-            && len <= MAX_PACKET_BYTES - self.rtp_overhead();
-        if !lengths_fit || index as u16 != sequence || index >= INDEX_LIMIT {
-            return None;
-        }
-        let id = PacketId { ssrc, index };
+        let id = self.packet_id(packet, header_len, len, index)?;
         self.cipher.seal_rtp(packet, header_len, len, id)
+    }
+
+    /// Like [`Self::seal_rtp`], for a packet that leaves together with others: where its tag is an
+    /// HMAC it may be left to `batch`, and the packet must not be sent before
+    /// [`TagBatch::finish`]. `offset` is where `packet` begins in the arena that is given there.
+    #[inline]
+    pub fn seal_rtp_in_batch(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        len: usize,
+        index: u64,
+        offset: usize,
+        batch: &mut TagBatch,
+    ) -> Option<usize> {
+        let id = self.packet_id(packet, header_len, len, index)?;
+        match &self.cipher {
+            Cipher::Cm(cm) if batch.has_room() => {
+                let untagged = cm.encrypt_rtp(packet, header_len, len, id)?;
+                batch.push(offset, len, untagged);
+                Some(len + self.rtp_overhead())
+            }
+            cipher => cipher.seal_rtp(packet, header_len, len, id),
+        }
     }
 
     /// Seals the compound RTCP packet `packet[..len]` under the next index and returns its new
@@ -102,5 +117,24 @@ impl Sealer {
         let sealed = self.cipher.seal_rtcp(packet, len, ssrc, index)?;
         self.next_rtcp_index += 1;
         Some(sealed)
+    }
+
+    /// What the nonce of an RTP packet is made of, where all about it fits.
+    #[inline]
+    fn packet_id(
+        &self,
+        packet: &[u8],
+        header_len: usize,
+        len: usize,
+        index: u64,
+    ) -> Option<PacketId> {
+        let fixed = packet.first_chunk::<RTP_FIXED_LEN>()?;
+        let sequence = u16::from_be_bytes([fixed[2], fixed[3]]);
+        let ssrc = u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
+        let lengths_fit = RTP_FIXED_LEN <= header_len
+            && header_len <= len
+            && len <= MAX_PACKET_BYTES - self.rtp_overhead();
+        let index_fits = index as u16 == sequence && index < INDEX_LIMIT;
+        (lengths_fit && index_fits).then_some(PacketId { ssrc, index })
     }
 }

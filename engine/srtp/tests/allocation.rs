@@ -4,7 +4,7 @@ mod common;
 
 use allocation_counter::measure;
 use common::{SSRC, pair, rtcp, seal_rtcp, sealed_rtp};
-use weirgate_srtp::SrtpSuite;
+use weirgate_srtp::{SrtpSuite, TagBatch};
 
 #[test]
 fn sealing_and_opening_allocate_nothing() {
@@ -33,6 +33,29 @@ fn sealing_and_opening_allocate_nothing() {
         };
         assert_eq!(measure(&mut run).count_total, 0, "{}", suite.name());
     }
+}
+
+#[test]
+fn a_batch_allocates_nothing() {
+    const PACKET_BYTES: usize = 1_000;
+    let mut batch = TagBatch::new();
+    let mut arena = vec![0; 100 * PACKET_BYTES];
+    let sealers = SrtpSuite::ALL.map(|suite| pair(suite).0);
+    let rtp = common::rtp(SSRC, 1, 900);
+    let mut run = || {
+        for (place, sealer) in sealers.iter().cycle().take(100).enumerate() {
+            let offset = place * PACKET_BYTES;
+            let slot = &mut arena[offset..][..PACKET_BYTES];
+            slot[..rtp.len()].copy_from_slice(&rtp);
+            let sealed = sealer.seal_rtp_in_batch(slot, 12, rtp.len(), 1, offset, &mut batch);
+            assert!(sealed.is_some());
+            if !batch.has_room() {
+                batch.finish(&mut arena);
+            }
+        }
+        batch.finish(&mut arena);
+    };
+    assert_eq!(measure(&mut run).count_total, 0);
 }
 
 #[test]

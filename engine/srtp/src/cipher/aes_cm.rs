@@ -16,12 +16,23 @@ use crate::session_keys::{KeyDerivation, Label};
 pub(super) const RTCP_TAG_LEN: usize = 10;
 
 const SALT_LEN: usize = 14;
+/// Bytes of the rollover counter behind the authenticated packet.
+pub(super) const ROLLOVER_COUNTER_LEN: usize = 4;
 
 /// Session keys of one direction.
 pub(crate) struct AesCm {
     rtp: Session,
     rtcp: Session,
     rtp_tag_len: usize,
+}
+
+/// What the tag of an encrypted RTP packet is made with.
+pub(crate) struct Untagged<'a> {
+    pub(crate) hmac: &'a HmacSha1,
+    /// What follows the packet in the authenticated portion.
+    pub(crate) rollover_counter: [u8; ROLLOVER_COUNTER_LEN],
+    /// Bytes of the tag.
+    pub(crate) tag_len: usize,
 }
 
 struct Session {
@@ -68,12 +79,32 @@ impl AesCm {
         len: usize,
         id: PacketId,
     ) -> Option<usize> {
+        let untagged = self.encrypt_rtp(packet, header_len, len, id)?;
         let (body, rest) = packet.split_at_mut_checked(len)?;
-        let tag = rest.get_mut(..self.rtp_tag_len)?;
-        self.rtp.apply_keystream(id, body.get_mut(header_len..)?)?;
-        let whole_tag = self.rtp.hmac.tag(body, rollover_counter(id));
-        tag.copy_from_slice(&whole_tag[..self.rtp_tag_len]);
-        Some(len + self.rtp_tag_len)
+        let tag = untagged.hmac.tag(body, untagged.rollover_counter);
+        rest.get_mut(..untagged.tag_len)?
+            .copy_from_slice(&tag[..untagged.tag_len]);
+        Some(len + untagged.tag_len)
+    }
+
+    /// Encrypts `packet[..len]`, behind which the tag has room. `None`, and the packet as it was,
+    /// where that does not fit.
+    #[inline]
+    pub(crate) fn encrypt_rtp(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        len: usize,
+        id: PacketId,
+    ) -> Option<Untagged<'_>> {
+        let packet = packet.get_mut(..len + self.rtp_tag_len)?;
+        let payload = packet.get_mut(header_len..len)?;
+        self.rtp.apply_keystream(id, payload)?;
+        Some(Untagged {
+            hmac: &self.rtp.hmac,
+            rollover_counter: rollover_counter(id),
+            tag_len: self.rtp_tag_len,
+        })
     }
 
     #[inline]
@@ -166,7 +197,7 @@ fn verify(whole_tag: &[u8], tag: &[u8]) -> Result<(), Unauthentic> {
 }
 
 /// What follows the packet in the authenticated portion (RFC 3711 section 4.2).
-const fn rollover_counter(id: PacketId) -> [u8; 4] {
+const fn rollover_counter(id: PacketId) -> [u8; ROLLOVER_COUNTER_LEN] {
     ((id.index >> 16) as u32).to_be_bytes()
 }
 

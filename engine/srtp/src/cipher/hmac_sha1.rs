@@ -9,9 +9,12 @@ pub(super) const KEY_LEN: usize = 20;
 /// Bytes of an uncut tag.
 pub(super) const OUTPUT_LEN: usize = 20;
 
-const BLOCK_LEN: usize = 64;
+/// Bytes SHA-1 takes at a time.
+pub(super) const BLOCK_LEN: usize = 64;
 /// SHA-1's padding: a 1 bit and the length of the message in 8 bytes (FIPS 180-4 section 5.1.1).
 const PADDING_LEN: usize = 1 + 8;
+/// Bits of what the outer hash is over: the padded key and the inner digest.
+pub(super) const OUTER_BITS: u32 = 8 * (BLOCK_LEN + OUTPUT_LEN) as u32;
 
 /// FIPS 180-4 section 5.3.1.
 const INITIAL: State = [
@@ -22,12 +25,25 @@ const INITIAL: State = [
     0xc3d2_e1f0,
 ];
 
-type State = [u32; 5];
+/// The hash value between two blocks.
+pub(super) type State = [u32; 5];
+/// An uncut tag.
+pub(crate) type Tag = [u8; OUTPUT_LEN];
+/// What SHA-1 takes at a time.
+pub(super) type Block = [u8; BLOCK_LEN];
 
 /// A key, as the two hash states that begin each HMAC.
-pub(super) struct HmacSha1 {
-    inner: State,
-    outer: State,
+#[derive(Default)]
+pub(crate) struct HmacSha1 {
+    pub(super) inner: State,
+    pub(super) outer: State,
+}
+
+/// A message as the inner hash takes it: the whole blocks where they lie, and its end, padded.
+pub(crate) struct Message<'a> {
+    pub(super) blocks: &'a [Block],
+    end: [Block; 2],
+    end_count: usize,
 }
 
 impl HmacSha1 {
@@ -48,37 +64,78 @@ impl HmacSha1 {
         }
     }
 
+    /// Becomes a copy of `other`.
+    pub(crate) const fn copy_from(&mut self, other: &Self) {
+        self.inner = other.inner;
+        self.outer = other.outer;
+    }
+
     /// The tag of `message` followed by the `SUFFIX_LEN` bytes of `suffix` (0 to 4).
     #[inline]
     pub(super) fn tag<const SUFFIX_LEN: usize>(
         &self,
         message: &[u8],
         suffix: [u8; SUFFIX_LEN],
-    ) -> [u8; OUTPUT_LEN] {
-        let (blocks, rest) = message.as_chunks::<BLOCK_LEN>();
-        let mut state = self.inner;
-        compress(&mut state, blocks);
+    ) -> Tag {
+        self.tag_message(&Message::new(message, suffix))
+    }
 
-        // What is left, the suffix and the padding: one block, or two.
-        const { assert!(SUFFIX_LEN <= 4) }
-        let mut last = [[0; BLOCK_LEN]; 2];
-        let bytes = last.as_flattened_mut();
-        let end = rest.len() + SUFFIX_LEN;
-        bytes[..rest.len()].copy_from_slice(rest);
-        bytes[rest.len()..end].copy_from_slice(&suffix);
-        bytes[end] = 0x80;
-        let count = if end + PADDING_LEN <= BLOCK_LEN { 1 } else { 2 };
-        let hashed = BLOCK_LEN + message.len() + SUFFIX_LEN;
-        bytes[count * BLOCK_LEN - 8..count * BLOCK_LEN].copy_from_slice(&bit_len(hashed));
-        compress(&mut state, &last[..count]);
+    /// The tag of `message`.
+    #[inline]
+    pub(crate) fn tag_message(&self, message: &Message<'_>) -> Tag {
+        let mut state = self.inner;
+        compress(&mut state, message.blocks);
+        compress(&mut state, message.end());
 
         let mut block = [0; BLOCK_LEN];
         block[..OUTPUT_LEN].copy_from_slice(&to_bytes(state));
         block[OUTPUT_LEN] = 0x80;
-        block[BLOCK_LEN - 8..].copy_from_slice(&bit_len(BLOCK_LEN + OUTPUT_LEN));
+        block[BLOCK_LEN - 8..].copy_from_slice(&u64::from(OUTER_BITS).to_be_bytes());
         let mut state = self.outer;
         compress(&mut state, &[block]);
         to_bytes(state)
+    }
+}
+
+impl<'a> Message<'a> {
+    /// The message of `bytes` and the `SUFFIX_LEN` bytes of `suffix` (0 to 4).
+    #[inline]
+    pub(crate) fn new<const SUFFIX_LEN: usize>(bytes: &'a [u8], suffix: [u8; SUFFIX_LEN]) -> Self {
+        const { assert!(SUFFIX_LEN <= 4) }
+        let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
+        let mut end = [[0; BLOCK_LEN]; 2];
+        let padded = end.as_flattened_mut();
+        let len = rest.len() + SUFFIX_LEN;
+        padded[..rest.len()].copy_from_slice(rest);
+        padded[rest.len()..len].copy_from_slice(&suffix);
+        padded[len] = 0x80;
+        let end_count = Self::blocks_of(bytes.len() + SUFFIX_LEN) - blocks.len();
+        let bits = 8 * (BLOCK_LEN + bytes.len() + SUFFIX_LEN) as u64;
+        padded[end_count * BLOCK_LEN - 8..end_count * BLOCK_LEN]
+            .copy_from_slice(&bits.to_be_bytes());
+        Self {
+            blocks,
+            end,
+            end_count,
+        }
+    }
+
+    /// The end of the message: one block, or two.
+    #[inline]
+    pub(super) fn end(&self) -> &[Block] {
+        &self.end[..self.end_count]
+    }
+
+    /// Blocks in all.
+    #[inline]
+    pub(super) const fn block_count(&self) -> usize {
+        self.blocks.len() + self.end_count
+    }
+
+    /// Blocks of a message of `len` bytes, its suffix included.
+    #[inline]
+    pub(super) const fn blocks_of(len: usize) -> usize {
+        (len + PADDING_LEN).div_ceil(BLOCK_LEN)
     }
 }
 
@@ -89,11 +146,8 @@ impl Drop for HmacSha1 {
     }
 }
 
-fn bit_len(bytes: usize) -> [u8; 8] {
-    (8 * bytes as u64).to_be_bytes()
-}
-
-fn to_bytes(state: State) -> [u8; OUTPUT_LEN] {
+/// A digest.
+pub(super) fn to_bytes(state: State) -> Tag {
     let mut bytes = [0; OUTPUT_LEN];
     for (chunk, word) in bytes.chunks_exact_mut(4).zip(state) {
         chunk.copy_from_slice(&word.to_be_bytes());

@@ -3,11 +3,15 @@
 mod aes_cm;
 mod gcm;
 mod hmac_sha1;
+mod sha1_lanes;
 
 use std::fmt;
 
 use weirgate_wire::{SrtpKey, SrtpSuite};
 
+pub(crate) use self::aes_cm::Untagged;
+pub(crate) use self::hmac_sha1::{HmacSha1, Message, Tag};
+pub(crate) use self::sha1_lanes::{Lanes, MAX_LANES};
 use self::{aes_cm::AesCm, gcm::AesGcm};
 use crate::KeyError;
 use crate::session_keys::KeyDerivation;
