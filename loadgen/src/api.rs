@@ -186,6 +186,8 @@ pub struct Consumer {
 impl Api {
     /// For the server at `base`, such as `http://127.0.0.1:8080`.
     pub fn new(base: &str, token: Option<String>) -> Result<Self> {
+        // As in `dtls_client`: the HTTP client asks rustls for its cryptography, TLS or not.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(TIMEOUT)
             .build()
