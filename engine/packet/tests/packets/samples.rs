@@ -234,11 +234,17 @@ pub fn key_frames() -> Vec<(Codec, Vec<u8>)> {
     ]
 }
 
+/// A dependency descriptor with a structure of two temporal layers.
+pub const DEPENDENCY_STRUCTURE: [u8; 11] = [
+    0xc7, 0x00, 0x10, 0x80, 0xe1, 0x1e, 0xa8, 0x53, 0x45, 0x02, 0x10,
+];
+
 /// Data of the dependency descriptor header extension.
 pub fn dependency_descriptors() -> Vec<Sample> {
     vec![
         ("mandatory", vec![0xc5, 1, 2]),
-        ("structure", vec![0x80, 0, 1, 0x80, 0x01, 0x1e, 0xa8]),
+        ("structure", DEPENDENCY_STRUCTURE.to_vec()),
+        ("own", vec![0xc8, 0, 18, 0x7b, 0x08, 0x62, 0x56, 0x04, 0x80]),
     ]
 }
 

@@ -3,13 +3,19 @@
 
 // Public for the fuzz crate, which takes this file in.
 #![allow(unreachable_pub)]
+// A sample that does not parse is a broken test.
+#![allow(clippy::unwrap_used)]
 
-use weirgate_packet::payload::dependency_descriptor::DependencyDescriptor;
+use weirgate_packet::payload::dependency_descriptor::{
+    DependencyDescriptor, FrameDependencies, Indication,
+};
 use weirgate_packet::payload::{self, PictureId, av1, h264, vp8, vp9};
 use weirgate_packet::rtcp::{self, ExtendedBlock, RtcpPacket, TransportFeedback};
 use weirgate_packet::rtp::{self, RtpPacket};
 use weirgate_packet::{demux, dtls, stun};
 use weirgate_wire::Codec;
+
+use crate::samples::DEPENDENCY_STRUCTURE;
 
 /// Reads `bytes` as RTP.
 pub fn rtp(bytes: &[u8]) {
@@ -103,8 +109,37 @@ pub fn payloads(bytes: &[u8]) {
     let nal_bytes: usize = h264::nals(bytes).map(|nal| nal.data.len() + 1).sum();
     assert!(nal_bytes <= bytes.len());
     av1::Av1AggregationHeader::parse(bytes);
-    if let Some(descriptor) = DependencyDescriptor::parse(bytes) {
-        assert!(descriptor.template_id < 64);
+    dependencies(bytes);
+}
+
+/// Reads `bytes` as a dependency descriptor, of a stream whose structure is not known and of one
+/// whose is.
+fn dependencies(bytes: &[u8]) {
+    let Some(start) = DependencyDescriptor::parse(bytes) else {
+        return;
+    };
+    assert!(start.template_id < 64);
+    let mut known = None;
+    assert!(FrameDependencies::parse(&DEPENDENCY_STRUCTURE, &mut known).is_some());
+    for mut structure in [None, known] {
+        let before = structure.clone();
+        let Some(frame) = FrameDependencies::parse(bytes, &mut structure) else {
+            assert_eq!(structure, before);
+            continue;
+        };
+        let structure = structure.unwrap();
+        assert!(frame.spatial < 4 && frame.temporal < 8);
+        assert!(usize::from(frame.template_index) < structure.templates().len());
+        let beyond = structure.decode_targets()..=u8::MAX;
+        assert!(
+            beyond
+                .into_iter()
+                .all(|target| frame.indications.of(target) == Indication::NotPresent)
+        );
+        let chains = usize::from(structure.chains());
+        assert!(frame.chain_diffs[chains..].iter().all(|&diff| diff == 0));
+        let active = frame.active_decode_targets.unwrap_or(0);
+        assert_eq!(u64::from(active) >> structure.decode_targets(), 0);
     }
 }
 
