@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use weirgate_io::Probe;
+use weirgate_io::{IoKind, Probe, XdpOptions, XdpSeat};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -31,13 +31,18 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
     let clock = Clock::start();
     let lock = SocketLock::claim(&config.socket)?;
     let _ports = MediaPortLocks::claim(&config.media_listen)?;
-    let probe = weirgate_io::probe(config.io)?;
+    let mut probe = weirgate_io::probe(config.io)?;
     let media = bind_media(config)?;
+    let xdp = match probe.kind {
+        IoKind::Xdp => set_up_xdp(config, &mut probe)?,
+        IoKind::Uring | IoKind::Mmsg => Vec::new(),
+    };
     let (end, ended) = ending()?;
     let (first, last) = config.plain_ports;
     let crew = shard_thread::start(CrewPlan {
         cores: config.cores.clone(),
         io: probe.kind,
+        xdp,
         max_sockets: u32::from(last - first) + 1 + SPARE_SOCKETS,
         media,
         clock,
@@ -105,6 +110,21 @@ fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, String> {
         tracing::warn!(%error, "a default media address is left out");
     }
     Ok(media)
+}
+
+/// Sets AF_XDP up for all shards; what it will do becomes the reason that is shown.
+fn set_up_xdp(config: &Config, probe: &mut Probe) -> Result<Vec<XdpSeat>, String> {
+    let shards = u16::try_from(config.cores.len()).map_err(|_| "too many cores".to_owned())?;
+    let set_up = weirgate_io::set_up_xdp(&XdpOptions {
+        interfaces: config.xdp_interfaces.clone(),
+        listen: config.media_listen.clone(),
+        shards,
+    })
+    .map_err(|error| {
+        format!("the I/O back end `xdp` can not be had: {error} (--io auto does without)")
+    })?;
+    probe.reason = set_up.summary;
+    Ok(set_up.seats)
 }
 
 fn is_taken(error: &std::io::Error) -> bool {

@@ -12,6 +12,7 @@ use crate::probe::IoKind;
 use crate::socket::segmentation_offload_known;
 use crate::uring::Uring;
 use crate::waker::Waker;
+use crate::xdp::{Xdp, XdpSeat};
 
 /// Datagrams after which [`Backend::receive`] returns although more may wait, so that sending and
 /// timers get their turn. Messages that were taken from the kernel together are not divided, so a
@@ -100,17 +101,32 @@ pub trait Backend {
     fn socket_drops(&self, id: SocketId) -> Option<u64>;
 }
 
+/// Makes the back end of a shard's part of AF_XDP, on the thread that will use it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn open_xdp(seat: XdpSeat, options: &IoOptions) -> io::Result<Box<dyn Backend>> {
+    Ok(Box::new(Xdp::new(seat, &supported(options))?))
+}
+
 /// Makes a back end. Must be called on the thread that will use it: an io_uring has one issuer.
 ///
 /// # Errors
-/// What the kernel says; see [`probe`](crate::probe()) for finding out before.
+/// What the kernel says; see [`probe`](crate::probe()) for finding out before. `Unsupported` for
+/// AF_XDP, which is set up for all shards together: [`open_xdp`].
 pub fn open(kind: IoKind, options: &IoOptions) -> io::Result<Box<dyn Backend>> {
-    let options = IoOptions {
-        gso: options.gso && segmentation_offload_known(),
-        ..options.clone()
-    };
+    let options = supported(options);
     Ok(match kind {
         IoKind::Uring => Box::new(Uring::new(&options)?),
         IoKind::Mmsg => Box::new(Mmsg::new(&options)?),
+        IoKind::Xdp => return Err(io::ErrorKind::Unsupported.into()),
     })
+}
+
+/// The options as far as the kernel can.
+fn supported(options: &IoOptions) -> IoOptions {
+    IoOptions {
+        gso: options.gso && segmentation_offload_known(),
+        ..options.clone()
+    }
 }

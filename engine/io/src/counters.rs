@@ -31,6 +31,39 @@ pub struct IoCounters {
     pub rearms: u64,
     /// Multishot receives that ended because all buffers were taken (`uring`); nothing is lost.
     pub buffers_exhausted: u64,
+    /// What only `xdp` counts.
+    pub xdp: XdpCounters,
+}
+
+/// Counters of AF_XDP. What came and went by frames is in the common counters too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct XdpCounters {
+    /// Datagrams that came as frames.
+    pub datagrams_in: u64,
+    /// Datagrams that left as frames.
+    pub datagrams_out: u64,
+    /// Datagrams sent by sockets because the way was not known, or not one for frames.
+    pub unresolved: u64,
+    /// Frames dropped because they were cut or not what was to be redirected.
+    pub malformed: u64,
+    /// Frames dropped because their UDP checksum was wrong.
+    pub bad_checksums: u64,
+    /// Frames dropped because the socket they were for had been closed.
+    pub no_socket: u64,
+    /// Sockets whose datagrams could not be redirected to frames.
+    pub not_redirected: u64,
+}
+
+impl IoCounters {
+    /// Adds what both back ends of `xdp` count.
+    pub(crate) fn add(&mut self, frames: &Self) {
+        self.datagrams_in += frames.datagrams_in;
+        self.bytes_in += frames.bytes_in;
+        self.datagrams_out += frames.datagrams_out;
+        self.bytes_out += frames.bytes_out;
+        self.syscalls += frames.syscalls;
+        self.send_errors.no_buffers += frames.send_errors.no_buffers;
+    }
 }
 
 /// Datagrams that were not sent, by reason.

@@ -8,19 +8,23 @@
 
 mod address;
 mod backend;
+mod bpf;
 mod cmsg;
 mod counters;
 mod incoming;
 mod memory;
 mod mmsg;
+mod netlink;
 mod outgoing;
 mod probe;
 mod socket;
 mod uring;
 mod waker;
+mod xdp;
 
-pub use backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND, open};
-pub use counters::{IoCounters, SendErrors};
+pub use backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND, open, open_xdp};
+pub use counters::{IoCounters, SendErrors, XdpCounters};
 pub use probe::{IoChoice, IoKind, Probe, probe};
 pub use socket::{bind_media, bind_plain};
 pub use waker::Waker;
+pub use xdp::{XdpOptions, XdpSeat, XdpSetup, set_up as set_up_xdp};

@@ -9,7 +9,7 @@ use crate::uring::{self, Trouble};
 /// What the operator asked for (`--io`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IoChoice {
-    /// The best that works.
+    /// The best that works; never AF_XDP, as that goes past the kernel's firewall.
     #[default]
     Auto,
     /// io_uring or nothing.
@@ -43,6 +43,8 @@ pub enum IoKind {
     Uring,
     /// recvmmsg and sendmmsg.
     Mmsg,
+    /// AF_XDP, and sockets for what it can not carry.
+    Xdp,
 }
 
 impl IoKind {
@@ -51,6 +53,7 @@ impl IoKind {
         match self {
             Self::Uring => "uring",
             Self::Mmsg => "mmsg",
+            Self::Xdp => "xdp",
         }
     }
 }
@@ -77,9 +80,6 @@ pub struct Probe {
 /// # Errors
 /// A sentence for the operator, where what was asked for can not be had.
 pub fn probe(choice: IoChoice) -> Result<Probe, String> {
-    if choice == IoChoice::Xdp {
-        return Err("the I/O back end `xdp` is not built yet; use auto, uring or mmsg".into());
-    }
     let trial = uring::try_out();
     let (kind, reason) = decide(choice, &trial)?;
     Ok(Probe {
@@ -92,6 +92,8 @@ pub fn probe(choice: IoChoice) -> Result<Probe, String> {
 fn decide(choice: IoChoice, trial: &Result<(), Trouble>) -> Result<(IoKind, String), String> {
     match (choice, trial) {
         (IoChoice::Mmsg, _) => Ok((IoKind::Mmsg, "asked for".into())),
+        // Setting it up tells whether it can be had, and says more.
+        (IoChoice::Xdp, _) => Ok((IoKind::Xdp, "asked for".into())),
         (IoChoice::Uring, Ok(())) => Ok((IoKind::Uring, "asked for, and works".into())),
         (IoChoice::Uring, Err(trouble)) => Err(format!(
             "the I/O back end `uring` can not be had: {trouble}; {}, or use mmsg",
@@ -139,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn xdp_is_refused_by_name() {
-        let error = probe(IoChoice::Xdp).unwrap_err();
-        assert!(error.contains("`xdp` is not built yet"), "{error}");
+    fn xdp_is_only_for_those_who_ask() {
+        assert_eq!(probe(IoChoice::Xdp).unwrap().kind, IoKind::Xdp);
+        assert_ne!(probe(IoChoice::Auto).unwrap().kind, IoKind::Xdp);
     }
 
     #[test]

@@ -57,9 +57,15 @@ struct Flags {
     /// use]
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     cores: Option<String>,
-    /// Back end for UDP: auto, uring, mmsg or xdp [env: WEIRGATE_IO] [default: auto]
+    /// Back end for UDP: auto, uring, mmsg or xdp. xdp (AF_XDP) takes datagrams past the kernel's
+    /// firewall and needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF at the start; auto never takes it
+    /// [env: WEIRGATE_IO] [default: auto]
     #[arg(long, value_name = "BACKEND")]
     io: Option<String>,
+    /// Network interfaces for --io xdp, repeatable [env: WEIRGATE_XDP_INTERFACES, with commas]
+    /// [default: all with a media address and a driver that runs XDP programs]
+    #[arg(long, value_name = "NAME", action = ArgAction::Append)]
+    xdp_interfaces: Vec<String>,
     /// Log lines on stderr: text or json [env: WEIRGATE_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -74,6 +80,7 @@ impl Flags {
             key::PLAIN_PORTS => one(&self.plain_ports),
             key::CORES => one(&self.cores),
             key::IO => one(&self.io),
+            key::XDP_INTERFACES => self.xdp_interfaces.clone(),
             key::LOG_FORMAT => one(&self.log_format),
             _ => Vec::new(),
         }
@@ -138,16 +145,16 @@ impl Given {
             };
             let values = match &value {
                 toml::Value::String(text) => Some(vec![text.clone()]),
-                toml::Value::Array(items) if known == key::MEDIA_LISTEN => {
+                toml::Value::Array(items) if key::LISTS.contains(&known) => {
                     let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
                     texts.collect()
                 }
                 _ => None,
             };
             let Some(values) = values else {
-                let allowed = match known {
-                    key::MEDIA_LISTEN => "a string, or an array of strings",
-                    _ => "a string",
+                let allowed = match key::LISTS.contains(&known) {
+                    true => "a string, or an array of strings",
+                    false => "a string",
                 };
                 return Err(bad(origin, value.to_string(), allowed));
             };

@@ -23,9 +23,20 @@ mod key {
     pub(super) const PLAIN_PORTS: &str = "plain-ports";
     pub(super) const CORES: &str = "cores";
     pub(super) const IO: &str = "io";
+    pub(super) const XDP_INTERFACES: &str = "xdp-interfaces";
     pub(super) const LOG_FORMAT: &str = "log-format";
 
-    pub(super) const ALL: [&str; 6] = [SOCKET, MEDIA_LISTEN, PLAIN_PORTS, CORES, IO, LOG_FORMAT];
+    /// Those that may be given several times, or as an array in the file.
+    pub(super) const LISTS: [&str; 2] = [MEDIA_LISTEN, XDP_INTERFACES];
+    pub(super) const ALL: [&str; 7] = [
+        SOCKET,
+        MEDIA_LISTEN,
+        PLAIN_PORTS,
+        CORES,
+        IO,
+        XDP_INTERFACES,
+        LOG_FORMAT,
+    ];
 }
 
 /// Everything the engine is started with, checked.
@@ -43,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) cores: Vec<u16>,
     /// Which back end to use.
     pub(crate) io: IoChoice,
+    /// Interfaces for AF_XDP; none: those that suit it.
+    pub(crate) xdp_interfaces: Vec<String>,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
 }
@@ -105,6 +118,9 @@ impl Config {
             io: given
                 .one(key::IO, values::io_choice)?
                 .unwrap_or(IoChoice::Auto),
+            xdp_interfaces: given
+                .list(key::XDP_INTERFACES, values::interface)?
+                .unwrap_or_default(),
             log_format: given
                 .one(key::LOG_FORMAT, values::log_format)?
                 .unwrap_or_default(),

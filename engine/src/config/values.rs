@@ -76,6 +76,17 @@ pub(super) fn cores(text: &str, usable: &[u16]) -> Result<Vec<u16>, Allowed> {
     Ok(cores)
 }
 
+/// The name of a network interface.
+pub(super) fn interface(text: &str) -> Result<String, Allowed> {
+    /// `IFNAMSIZ` without its closing zero.
+    const MAX_BYTES: usize = 15;
+    let fits = (1..=MAX_BYTES).contains(&text.len());
+    if fits && !text.contains(|letter: char| letter == '/' || letter.is_whitespace()) {
+        return Ok(text.to_owned());
+    }
+    Err("names of network interfaces, such as eth0,eth1".to_owned())
+}
+
 /// The name of a back end, or `auto`.
 pub(super) fn io_choice(text: &str) -> Result<IoChoice, Allowed> {
     text.parse()

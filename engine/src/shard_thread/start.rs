@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use weirgate_io::{IoKind, IoOptions};
+use weirgate_io::{Backend, IoKind, IoOptions, XdpSeat};
 use weirgate_shard::{Limits, Shard, ShardConfig, ShardEvent, ShardNo, SocketId};
 
 use super::driver::{Driver, DriverParts};
@@ -21,6 +21,8 @@ pub(crate) struct CrewPlan {
     pub(crate) cores: Vec<u16>,
     /// Back end of all shards.
     pub(crate) io: IoKind,
+    /// What AF_XDP has for each shard; empty with other back ends.
+    pub(crate) xdp: Vec<XdpSeat>,
     /// Sockets a shard may hold.
     pub(crate) max_sockets: u32,
     /// For each media address its sockets, one per shard.
@@ -62,6 +64,7 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
     let (ready, started) = bounded(plan.cores.len());
     let locals = media_locals(&plan.media)?;
     let mut media = plan.media;
+    let mut xdp = plan.xdp.into_iter();
     let mut crew = Crew {
         handles: Vec::new(),
         net: net.clone(),
@@ -81,6 +84,7 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
             shards,
             core,
             io: plan.io,
+            xdp: xdp.next(),
             max_sockets: plan.max_sockets,
             sockets: media.iter_mut().map(|sockets| sockets.remove(0)).collect(),
             locals: locals.clone(),
@@ -122,6 +126,7 @@ struct Seat {
     shards: u16,
     core: u16,
     io: IoKind,
+    xdp: Option<XdpSeat>,
     max_sockets: u32,
     sockets: Vec<UdpSocket>,
     locals: Vec<SocketAddr>,
@@ -151,7 +156,7 @@ impl Seat {
         }
     }
 
-    fn open(self) -> Result<(Driver, Box<dyn weirgate_io::Backend>), String> {
+    fn open(self) -> Result<(Driver, Box<dyn Backend>), String> {
         let core = CoreId {
             id: usize::from(self.core),
         };
@@ -162,8 +167,12 @@ impl Seat {
             max_sockets: self.max_sockets,
             ..IoOptions::default()
         };
-        let mut backend = weirgate_io::open(self.io, &options)
-            .map_err(|error| format!("the I/O back end {} fails: {error}", self.io))?;
+        let backend = match self.xdp {
+            Some(seat) => weirgate_io::open_xdp(seat, &options),
+            None => weirgate_io::open(self.io, &options),
+        };
+        let mut backend =
+            backend.map_err(|error| format!("the I/O back end {} fails: {error}", self.io))?;
         for (id, socket) in (0..).map(SocketId).zip(self.sockets) {
             let added = backend.add_socket(id, socket);
             added.map_err(|error| format!("can not take a media socket: {error}"))?;

@@ -7,6 +7,7 @@ mod wire;
 
 use std::io;
 use std::net::UdpSocket;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use weirgate_shard::{Datagram, SocketId, TxBatch};
@@ -24,8 +25,10 @@ use wire::MmsgWire;
 
 /// Messages taken by one call, where the options do not say.
 const DEFAULT_BUFFERS: u16 = 32;
-/// In the events of the poll: not a socket.
+/// In the events of the poll: no socket of the table.
 const WAKER: u64 = u64::MAX;
+/// Likewise: somebody else's descriptor, see [`Mmsg::watch`].
+const WATCHED: u64 = u64::MAX - 1;
 
 /// See the module.
 #[derive(Debug)]
@@ -56,6 +59,27 @@ impl Mmsg {
             ready: Vec::with_capacity(Poll::EVENTS),
             counters: IoCounters::default(),
         })
+    }
+
+    /// Ends sleeps also when that descriptor has something to read; nothing is read from it. It is
+    /// forgotten when it is closed.
+    pub(crate) fn watch(&self, fd: RawFd) -> io::Result<()> {
+        self.poll.add(fd, WATCHED)
+    }
+
+    /// Sends some trains of a batch, as [`Backend::send`] does all.
+    pub(crate) fn send_some(
+        &mut self,
+        batch: &TxBatch,
+        trains: &[u32],
+        failed: &mut Vec<FailedTrain>,
+    ) {
+        let trains = trains.iter().map(|&index| index as usize);
+        let mut wire = MmsgWire {
+            sockets: &mut self.sockets,
+        };
+        self.sender
+            .send(&mut wire, batch, trains, failed, &mut self.counters);
     }
 
     /// Takes one call's worth from each ready socket in turn, until all are empty or the bound is
@@ -124,7 +148,7 @@ impl Backend for Mmsg {
         self.ready.clear();
         let ready = &mut self.ready;
         self.poll.wait(timeout, |data| {
-            if data != WAKER {
+            if data != WAKER && data != WATCHED {
                 ready.push(Token::from_bits(data));
             }
         })?;
@@ -132,11 +156,12 @@ impl Backend for Mmsg {
     }
 
     fn send(&mut self, batch: &TxBatch, failed: &mut Vec<FailedTrain>) {
+        let trains = 0..batch.trains().len();
         let mut wire = MmsgWire {
             sockets: &mut self.sockets,
         };
         self.sender
-            .send(&mut wire, batch, failed, &mut self.counters);
+            .send(&mut wire, batch, trains, failed, &mut self.counters);
     }
 
     fn counters(&self) -> IoCounters {

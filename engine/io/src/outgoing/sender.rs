@@ -60,17 +60,19 @@ impl Sender {
         CAPACITY
     }
 
-    /// Sends a batch; trains that were not wholly sent are appended to `failed`.
+    /// Sends trains of a batch; those that were not wholly sent are appended to `failed`.
     pub(crate) fn send(
         &mut self,
         wire: &mut impl Wire,
         batch: &TxBatch,
+        trains: impl Iterator<Item = usize>,
         failed: &mut Vec<FailedTrain>,
         counters: &mut IoCounters,
     ) {
         self.refusals.expire();
         let mut report = Report { failed, counters };
-        for (index, train) in batch.trains().iter().enumerate() {
+        for index in trains {
+            let train = &batch.trains()[index];
             let Some(slot) = wire.slot(train.path.socket) else {
                 report.lost(index as u32, libc::EBADF, train.segments);
                 continue;

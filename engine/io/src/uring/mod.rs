@@ -229,12 +229,13 @@ impl Backend for Uring {
     }
 
     fn send(&mut self, batch: &TxBatch, failed: &mut Vec<FailedTrain>) {
+        let trains = 0..batch.trains().len();
         let mut wire = UringWire {
             ring: &mut self.ring,
             sockets: &mut self.sockets,
         };
         self.sender
-            .send(&mut wire, batch, failed, &mut self.counters);
+            .send(&mut wire, batch, trains, failed, &mut self.counters);
     }
 
     fn counters(&self) -> IoCounters {
