@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weirgate_congestion::allocator::Allocation;
 use weirgate_wire::{ConsumerConfig, ConsumerType, Layers, MediaKind};
 
 use crate::Timestamp;
@@ -50,7 +51,15 @@ pub(crate) struct Consumer {
     pub(crate) payload_type: u8,
     pub(crate) last_timestamp: u32,
     pub(crate) last_departure: Timestamp,
-    pub(crate) target_encoding: u8,
+    /// Layers that it is to have.
+    pub(crate) target: Layers,
+    /// Not even its lowest layer fits.
+    pub(crate) starved: bool,
+    pub(crate) allocation: Allocation,
+    /// Stream that a key frame was asked for of, since it was last interrupted.
+    pub(crate) asked_for: Option<u8>,
+    /// Packets sent again to fill probes.
+    pub(crate) padded: u64,
     pub(crate) resent: u64,
     pub(crate) resent_bytes: u64,
     pub(crate) discarded: u64,
@@ -101,7 +110,14 @@ impl Consumer {
             payload_type: config.codecs.first().map_or(0, |codec| codec.payload_type),
             last_timestamp: 0,
             last_departure: Timestamp::ZERO,
-            target_encoding: best_encoding(&config, source, |_| true),
+            target: Layers {
+                spatial: 0,
+                temporal: 0,
+            },
+            starved: false,
+            allocation: Allocation::default(),
+            asked_for: None,
+            padded: 0,
             config,
             resent: 0,
             resent_bytes: 0,
@@ -125,16 +141,29 @@ impl Consumer {
         }
     }
 
+    /// It or its source is paused.
+    pub(crate) fn is_paused(&self, source: &Source) -> bool {
+        self.config.paused || source.config.paused
+    }
+
     /// Nothing goes out by this consumer now.
     pub(crate) fn is_idle(&self, source: &Source) -> bool {
-        self.config.paused || source.config.paused
+        self.is_paused(source) || self.starved
+    }
+
+    /// The stream it is to have.
+    pub(crate) fn target_encoding(&self) -> u8 {
+        match self.config.consumer_type {
+            ConsumerType::Simulcast => self.target.spatial,
+            ConsumerType::Simple | ConsumerType::Svc => 0,
+        }
     }
 
     /// It can not go on without a key frame.
     pub(crate) fn waits_for_key_frame(&self, source: &Source) -> bool {
         self.kind == MediaKind::Video
             && !self.is_idle(source)
-            && self.splices.encoding() != Some(self.target_encoding)
+            && self.splices.encoding() != Some(self.target_encoding())
     }
 
     /// Payload types on the consumer's leg: `(media, RTX)`.
@@ -150,6 +179,7 @@ impl Consumer {
     /// Ends the current splice; the next begins where a decoder can.
     pub(crate) fn interrupt(&mut self) {
         self.splices.end();
+        self.asked_for = None;
     }
 
     /// Decides over a packet that just came, or was just repaired.
@@ -170,11 +200,12 @@ impl Consumer {
                 };
             }
         }
-        if encoding == self.target_encoding && source.is_entry(meta) {
+        if encoding == self.target_encoding() && source.is_entry(meta) {
             let delta = self.timestamp_delta(source, encoding, meta);
             self.splices.begin(encoding, meta.sequence, delta);
             self.newest_in = meta.sequence;
             self.last_arrival = meta.arrival;
+            self.asked_for = None;
             return Offer::Begin;
         }
         // A late packet of a stream that was left: it may still be missed.
@@ -182,14 +213,6 @@ impl Consumer {
             Some(_) => Offer::Forward,
             None => Offer::Skip,
         }
-    }
-
-    /// Chooses among the streams that are there; true where the choice changed.
-    pub(crate) fn retarget(&mut self, source: &Source, now: Timestamp) -> bool {
-        let target = best_encoding(&self.config, source, |encoding: &Encoding| {
-            encoding.is_active(now)
-        });
-        std::mem::replace(&mut self.target_encoding, target) != target
     }
 
     /// False where the packet was sent again within the last round trip.
@@ -263,23 +286,4 @@ impl Consumer {
         };
         wanted.wrapping_sub(meta.timestamp)
     }
-}
-
-/// The highest stream up to the preferred one that is there; the lowest where none is.
-fn best_encoding(
-    config: &ConsumerConfig,
-    source: &Source,
-    is_there: impl Fn(&Encoding) -> bool,
-) -> u8 {
-    if config.consumer_type != ConsumerType::Simulcast {
-        return 0;
-    }
-    let last = source.encodings.len().saturating_sub(1);
-    let wanted = config
-        .preferred_layers
-        .map_or(last, |layers| usize::from(layers.spatial).min(last));
-    (0..=wanted)
-        .rev()
-        .find(|&index| is_there(&source.encodings[index]))
-        .unwrap_or(0) as u8
 }

@@ -38,6 +38,10 @@ counters! {
     rtx_packets_repaired,
     /// Packets sent again, as RTX or byte-exact.
     packets_retransmitted,
+    /// Packets asked of us that would have been more than 15 % of a leg.
+    repairs_refused,
+    /// Packets sent to fill probes.
+    probe_packets_sent,
     /// Received twice, by network or by RTX, and dropped.
     rtp_duplicates,
     /// RTP that authenticated but belongs to no producer.

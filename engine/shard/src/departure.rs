@@ -1,8 +1,11 @@
 //! Departures: here a queued descriptor becomes a packet. It is numbered, written and sealed in
-//! the order it leaves, straight into the batch's arena.
+//! the order it leaves, straight into the batch's arena: audio at once, the rest as the pacer
+//! allows.
+
+use std::time::Duration;
 
 use slab::Slab;
-use weirgate_congestion::PacketKind;
+use weirgate_congestion::{ClusterId, PacketKind};
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
 use weirgate_wire::{ExtensionKind, MediaKind};
 
@@ -11,13 +14,42 @@ use crate::consumer::Consumer;
 use crate::counters::Counters;
 use crate::history::StoredPacket;
 use crate::net::TxBatch;
+use crate::padding;
+use crate::queue::{Departure, Lane, Purpose};
 use crate::source::Source;
 use crate::splice::Place;
-use crate::transport::{Departure, Transport};
+use crate::transport::Transport;
 use crate::{Path, Timestamp};
 
 /// Room for header, extensions, original sequence number and tag around a payload.
-const OVERHEAD_BYTES: usize = 12 + 4 + 160 + 2 + 16;
+pub(crate) const OVERHEAD_BYTES: usize = 12 + 4 + 160 + 2 + 16;
+/// Video older than this is not worth sending: its consumer goes on at the next key frame.
+const MAX_VIDEO_AGE: Duration = Duration::from_millis(500);
+
+/// What a packet on its way out touches, beside its transport.
+pub(crate) struct Gate<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) consumers: &'a mut Slab<Consumer>,
+    pub(crate) sources: &'a Slab<Source>,
+    pub(crate) batch: &'a mut TxBatch,
+    pub(crate) counters: &'a mut Counters,
+}
+
+/// How far draining a transport came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// The batch has to be sent first.
+    BatchFull,
+    /// What is left, if anything, may leave at that time.
+    Until(Timestamp),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It left, or could not.
+    Done,
+    BatchFull,
+}
 
 /// What is needed to write one packet.
 struct Draft<'a> {
@@ -35,56 +67,96 @@ struct Draft<'a> {
     transport_sequence: Option<u16>,
 }
 
-/// Sends what a transport has queued, until the queue is empty (true) or the batch full (false).
-pub(crate) fn drain(
-    now: Timestamp,
-    transport: &mut Transport,
-    consumers: &mut Slab<Consumer>,
-    sources: &Slab<Source>,
-    batch: &mut TxBatch,
-    counters: &mut Counters,
-) -> bool {
+/// Sends what a transport has queued, as far as it may leave now.
+pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) -> Drained {
     let Some(path) = transport.rtp_path() else {
-        counters.departures_dropped += transport.queue.len() as u64;
-        transport.queue.clear();
-        return true;
+        gate.counters.departures_dropped += transport.queue.clear() as u64;
+        return Drained::Until(Timestamp::NEVER);
     };
-    while let Some(departure) = transport.queue.front().copied() {
-        let sent = depart(
-            now, departure, path, transport, consumers, sources, batch, counters,
-        );
-        if sent == Outcome::BatchFull {
-            return false;
+    while let Some(departure) = transport.queue.front(Lane::Audio) {
+        if depart(departure, None, path, transport, gate) == Outcome::BatchFull {
+            return Drained::BatchFull;
         }
-        transport.queue.pop_front();
+        transport.queue.pop(Lane::Audio);
     }
-    true
+    drop_stale(transport, gate);
+    if !transport.is_paced() {
+        return drain_unpaced(path, transport, gate);
+    }
+    let now = gate.now;
+    let queued = transport.queue.paced_bytes();
+    let mut budget = transport
+        .downlink
+        .as_mut()
+        .map_or(0, |downlink| downlink.budget(now, queued));
+    while budget > 0
+        && let Some((lane, departure)) = transport.queue.front_paced()
+    {
+        if depart(departure, None, path, transport, gate) == Outcome::BatchFull {
+            return Drained::BatchFull;
+        }
+        transport.queue.pop(lane);
+        budget = budget.saturating_sub(u64::from(departure.bytes));
+    }
+    if padding::fill_probe(index, path, transport, gate) == Outcome::BatchFull {
+        return Drained::BatchFull;
+    }
+    let queued = transport.queue.paced_bytes();
+    let release = transport
+        .downlink
+        .as_mut()
+        .map_or(Timestamp::NEVER, |downlink| {
+            downlink.next_release(now, queued)
+        });
+    Drained::Until(release)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    BatchFull,
+/// Everything at once, for a receiver whose path nothing is known of.
+fn drain_unpaced(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Drained {
+    while let Some((lane, departure)) = transport.queue.front_paced() {
+        if depart(departure, None, path, transport, gate) == Outcome::BatchFull {
+            return Drained::BatchFull;
+        }
+        transport.queue.pop(lane);
+    }
+    Drained::Until(Timestamp::NEVER)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the disjoint parts of the shard a packet touches"
-)]
-fn depart(
-    now: Timestamp,
+/// Interrupts consumers whose video has waited for too long.
+fn drop_stale(transport: &mut Transport, gate: &mut Gate<'_>) {
+    while let Some(departure) = transport.queue.front(Lane::Video) {
+        let consumer = gate.consumers.get_mut(departure.consumer as usize);
+        let arrival = consumer.as_ref().and_then(|consumer| {
+            let source = gate.sources.get(consumer.source as usize)?;
+            let encoding = source.encodings.get(usize::from(departure.encoding))?;
+            Some(encoding.history.get(departure.sequence)?.meta.arrival)
+        });
+        let is_fresh = arrival.is_some_and(|arrival| gate.now.since(arrival) < MAX_VIDEO_AGE);
+        if is_fresh {
+            return;
+        }
+        let dropped = transport.queue.remove(departure.consumer);
+        gate.counters.departures_expired += dropped as u64;
+        if let Some(consumer) = consumer {
+            consumer.discarded += dropped as u64;
+            consumer.interrupt();
+        }
+    }
+}
+
+/// Makes a packet of a descriptor; `probe` is what it fills, if a probe.
+pub(crate) fn depart(
     departure: Departure,
+    probe: Option<ClusterId>,
     path: Path,
     transport: &mut Transport,
-    consumers: &mut Slab<Consumer>,
-    sources: &Slab<Source>,
-    batch: &mut TxBatch,
-    counters: &mut Counters,
+    gate: &mut Gate<'_>,
 ) -> Outcome {
-    let Some(consumer) = consumers.get_mut(departure.consumer as usize) else {
+    let now = gate.now;
+    let Some(consumer) = gate.consumers.get_mut(departure.consumer as usize) else {
         return Outcome::Done;
     };
-    let Some(source) = sources.get(consumer.source as usize) else {
+    let Some(source) = gate.sources.get(consumer.source as usize) else {
         return Outcome::Done;
     };
     let history = source
@@ -92,22 +164,21 @@ fn depart(
         .get(usize::from(departure.encoding))
         .map(|e| &e.history);
     let Some(packet) = history.and_then(|history| history.get(departure.sequence)) else {
-        counters.departures_expired += 1;
+        gate.counters.departures_expired += 1;
         consumer.discarded += 1;
         return Outcome::Done;
     };
-    let Some(slot) = batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
+    let Some(slot) = gate.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
         return Outcome::BatchFull;
     };
-    let draft = if departure.resend {
-        draft_resend(now, departure, packet, consumer, transport)
-    } else {
+    let draft = if departure.purpose == Purpose::Media {
         draft_media(now, departure, packet, consumer, transport)
+    } else {
+        draft_resend(now, departure, packet, consumer, transport)
     };
     let Some(draft) = draft else {
         return Outcome::Done;
     };
-    let is_rtx = draft.original.is_some();
     let Some(written) = write(&draft, consumer, slot) else {
         consumer.discarded += 1;
         return Outcome::Done;
@@ -120,21 +191,27 @@ fn depart(
         consumer.discarded += 1;
         return Outcome::Done;
     };
-    batch.commit(path, len);
+    gate.batch.commit(path, len);
     transport.traffic.sent.add(now, len);
-    let kind = match (departure.resend, consumer.kind) {
-        (true, _) => PacketKind::Rtx,
-        (false, MediaKind::Audio) => PacketKind::Audio,
-        (false, MediaKind::Video) => PacketKind::Video,
+    let kind = match (departure.purpose, probe, consumer.kind) {
+        (Purpose::Probe, Some(cluster), _) => PacketKind::Padding { cluster },
+        (Purpose::Repair | Purpose::Probe, ..) => PacketKind::Rtx,
+        (Purpose::Media, _, MediaKind::Audio) => PacketKind::Audio,
+        (Purpose::Media, _, MediaKind::Video) => PacketKind::Video,
     };
     transport.note_sent(now, draft.transport_sequence, len, kind);
-    if is_rtx || departure.resend {
-        transport.traffic.rtx_bytes_sent += len as u64;
-        consumer.resent += 1;
-        consumer.resent_bytes += len as u64;
-        counters.packets_retransmitted += 1;
-    } else {
-        count_media(now, &draft, len, consumer, transport, counters);
+    match departure.purpose {
+        Purpose::Media => count_media(now, &draft, len, consumer, transport, gate.counters),
+        Purpose::Repair => {
+            transport.traffic.rtx_sent.add(now, len);
+            consumer.resent += 1;
+            consumer.resent_bytes += len as u64;
+            gate.counters.packets_retransmitted += 1;
+        }
+        Purpose::Probe => {
+            transport.traffic.probation_sent.add(now, len);
+            gate.counters.probe_packets_sent += 1;
+        }
     }
     Outcome::Done
 }
@@ -227,7 +304,10 @@ fn draft_resend<'a>(
     })
 }
 
-fn next_transport_sequence(consumer: &Consumer, transport: &mut Transport) -> Option<u16> {
+pub(crate) fn next_transport_sequence(
+    consumer: &Consumer,
+    transport: &mut Transport,
+) -> Option<u16> {
     consumer
         .config
         .extensions
@@ -291,6 +371,7 @@ fn count_media(
         consumer.last_timestamp = draft.timestamp;
     }
     transport.traffic.rtp_sent.add(now, len);
+    transport.repairs.earn(len as u64);
     counters.rtp_packets_sent += 1;
     counters.rtp_bytes_sent += len as u64;
 }

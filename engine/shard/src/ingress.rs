@@ -14,10 +14,11 @@ use crate::consumer::Offer;
 use crate::counters::Counters;
 use crate::inbound::Inbound;
 use crate::nack::Arrival;
+use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
 use crate::source::Source;
 use crate::ticks::FEEDBACK_INTERVAL;
-use crate::transport::{Departure, OpenFailure, PlainEnd, StreamRef, Transport, TransportKind};
+use crate::transport::{OpenFailure, PlainEnd, StreamRef, Transport, TransportKind};
 use crate::{CrossingKind, Path, Timestamp};
 
 /// When the loudness of talking sources is told.
@@ -118,7 +119,7 @@ impl Shard {
         };
         if stream.rtx {
             if let Some(transport) = self.transports.get_mut(index as usize) {
-                transport.traffic.rtx_bytes_received += len as u64;
+                transport.traffic.rtx_received.add(now, len);
             }
             self.on_rtx(now, stream, bytes);
         } else {
@@ -197,6 +198,7 @@ impl Shard {
             return;
         }
         encoding.last_packet = now;
+        encoding.rates.add(now, 0, 0, packet.payload().len());
         self.counters.rtx_packets_repaired += u64::from(by_rtx);
         let mut ask_at = Timestamp::NEVER;
         let mut gave_up = false;
@@ -249,6 +251,7 @@ impl Shard {
         let meta = source.meta(&packet, sequence, arrival);
         let encoding = &mut source.encodings[usize::from(encoding_index)];
         encoding.last_packet = now;
+        encoding.rates.add(now, 0, 0, packet.payload().len());
         if meta.key_frame {
             encoding.key_frames.came();
         }
@@ -290,7 +293,8 @@ impl Shard {
             let departure = Departure {
                 consumer: consumer_index,
                 encoding,
-                resend: false,
+                purpose: Purpose::Media,
+                bytes: queued_bytes(stored.payload.len()),
                 sequence,
             };
             match offer {
@@ -316,13 +320,16 @@ impl Shard {
             .and_then(|encoding| encoding.history.highest())
             .unwrap_or(0);
         for sequence in begin.sequence + 1..=highest.min(begin.sequence + MAX_CATCH_UP) {
-            let is_stored = self.sources.get(index as usize).is_some_and(|source| {
-                source.encodings[usize::from(begin.encoding)]
-                    .history
-                    .get(sequence)
-                    .is_some()
+            let stored = self.sources.get(index as usize).and_then(|source| {
+                let encoding = &source.encodings[usize::from(begin.encoding)];
+                Some(queued_bytes(encoding.history.get(sequence)?.payload.len()))
             });
-            if is_stored && !self.enqueue(Departure { sequence, ..begin }) {
+            let next = stored.map(|bytes| Departure {
+                bytes,
+                sequence,
+                ..begin
+            });
+            if next.is_some_and(|next| !self.enqueue(next)) {
                 return;
             }
         }

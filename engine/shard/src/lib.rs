@@ -2,6 +2,7 @@
 //! the time go in; trains of datagrams, crossings, events and the next deadline come out. No
 //! socket, no clock, no thread inside; the drivers around it are thin.
 
+mod allocation;
 mod arrivals;
 mod checks;
 mod clock;
@@ -12,6 +13,7 @@ mod consumer;
 mod counters;
 mod crossing;
 mod departure;
+mod downlink;
 mod flows;
 mod history;
 mod ice;
@@ -21,6 +23,11 @@ mod key_frames;
 mod meter;
 mod nack;
 mod net;
+mod padding;
+mod queue;
+mod rates;
+mod repair_budget;
+mod reports;
 mod rng;
 mod rtcp_in;
 mod shard;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use weirgate_congestion::SendSide;
 use weirgate_packet::rtcp::{ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, packets};
 
 use crate::clock::{ntp, ntp_middle};
+use crate::downlink::Downlink;
 use crate::ingress::count_open_failure;
+use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
-use crate::transport::Departure;
 use crate::{CrossingKind, Path, Timestamp};
 
 /// A round trip longer than this is a wrong report.
@@ -69,9 +69,10 @@ impl Shard {
                 }
             }
             RtcpPacket::Remb { bitrate_bps, .. } => {
-                if let Some(send_side) = self.estimate_of(index) {
-                    send_side.remb(now.as_micros(), bitrate_bps);
+                if let Some(downlink) = self.downlink_of(index) {
+                    downlink.remb(now, bitrate_bps);
                 }
+                self.allocate_news(now, index);
             }
             RtcpPacket::ExtendedReport { ssrc, blocks } => {
                 for block in blocks {
@@ -82,20 +83,21 @@ impl Shard {
             }
             RtcpPacket::TransportFeedback(feedback) => {
                 let reference_time = feedback.reference_time;
-                if let Some(send_side) = self.estimate_of(index) {
-                    let statuses = feedback.statuses();
-                    send_side.feedback(now.as_micros(), statuses, reference_time);
+                if let Some(downlink) = self.downlink_of(index) {
+                    downlink.feedback(now, feedback.statuses(), reference_time);
+                    // A probe may be due, and more may leave.
+                    self.make_dirty(index);
+                    self.allocate_news(now, index);
                 }
-                self.schedule(index, now);
             }
             RtcpPacket::Sdes(_) | RtcpPacket::Bye { .. } | RtcpPacket::Other { .. } => {}
         }
     }
 
-    fn estimate_of(&mut self, index: u32) -> Option<&mut SendSide> {
+    fn downlink_of(&mut self, index: u32) -> Option<&mut Downlink> {
         self.transports
             .get_mut(index as usize)?
-            .send_side
+            .downlink
             .as_deref_mut()
     }
 
@@ -173,11 +175,9 @@ impl Shard {
             }
         }
         let rtt = consumer.rtt;
-        if let Some(send_side) = self.estimate_of(index) {
-            send_side.loss_report(now.as_micros(), report.fraction_lost, sent_since as u32);
-            if let Some(rtt) = rtt {
-                send_side.rtt(rtt.as_micros() as u64);
-            }
+        if let Some(downlink) = self.downlink_of(index) {
+            let rtt_us = rtt.map(|rtt| rtt.as_micros() as u64);
+            downlink.report(now, report.fraction_lost, sent_since as u32, rtt_us);
         }
     }
 
@@ -215,19 +215,26 @@ impl Shard {
                 self.counters.nacks_unanswered += 1;
                 continue;
             };
-            let is_stored = self
+            let stored = self
                 .sources
                 .get(consumer.source as usize)
                 .and_then(|source| source.encodings.get(usize::from(encoding)))
-                .is_some_and(|encoding| encoding.history.get(source_sequence).is_some());
-            if !is_stored || !consumer.may_resend(now, sequence) {
+                .and_then(|encoding| encoding.history.get(source_sequence))
+                .map(|stored| queued_bytes(stored.payload.len()));
+            let Some(bytes) = stored.filter(|_| consumer.may_resend(now, sequence)) else {
                 self.counters.nacks_unanswered += 1;
+                continue;
+            };
+            let transport = self.transports.get_mut(index as usize);
+            if !transport.is_some_and(|transport| transport.repairs.spend(u64::from(bytes))) {
+                self.counters.repairs_refused += 1;
                 continue;
             }
             self.enqueue(Departure {
                 consumer: consumer_index,
                 encoding,
-                resend: true,
+                purpose: Purpose::Repair,
+                bytes,
                 sequence: source_sequence,
             });
         }

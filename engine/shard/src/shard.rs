@@ -7,22 +7,27 @@ use std::collections::{HashMap, VecDeque};
 use slab::Slab;
 use uuid::Uuid;
 use weirgate_packet::demux::{DatagramClass, classify};
-use weirgate_wire::Event;
+use weirgate_wire::{Event, MediaKind};
 
 use crate::config::ShardConfig;
 use crate::consumer::Consumer;
 use crate::counters::Counters;
 use crate::crossing::CrossingPort;
-use crate::departure::drain;
+use crate::departure::{Drained, Gate, drain};
 use crate::flows::{Flows, Owner};
 use crate::net::{Datagram, Train, TxBatch};
+use crate::queue::{Departure, Lane, Purpose};
 use crate::rng::Rng;
 use crate::source::Source;
-use crate::transport::{Departure, Transport};
+use crate::transport::Transport;
 use crate::wheel::Wheel;
 use crate::{
     Command, Crossing, CrossingKind, Path, ShardEvent, ShardNo, SocketId, SourceNo, Timestamp,
 };
+
+/// Steps of the deadlines of a transport, and of its pacer.
+const TIMER_STEP_US: u64 = 5_000;
+const RELEASE_STEP_US: u64 = 1_000;
 
 /// What an id stands for on this shard, and its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +54,8 @@ pub struct Shard {
     pub(crate) plain_sockets: HashMap<SocketId, (u32, bool), foldhash::fast::RandomState>,
     pub(crate) flows: Flows,
     pub(crate) wheel: Wheel,
+    /// Transports whose pacer lets more go at a time.
+    pub(crate) releases: Wheel,
     /// Transports with something queued, first come first served.
     pub(crate) dirty: VecDeque<u32>,
     /// Answers and RTCP of this turn: they leave before media.
@@ -78,7 +85,8 @@ impl Shard {
             ufrags: HashMap::new(),
             plain_sockets: HashMap::default(),
             flows: Flows::new(limits.foreign_flows),
-            wheel: Wheel::new(now),
+            wheel: Wheel::new(now, TIMER_STEP_US),
+            releases: Wheel::new(now, RELEASE_STEP_US),
             dirty: VecDeque::new(),
             prompt: TxBatch::new(limits.prompt_bytes),
             port: CrossingPort::new(config.shard, limits.crossing_stock),
@@ -159,6 +167,10 @@ impl Shard {
         for index in due.drain(..) {
             self.on_transport_due(now, index);
         }
+        while self.releases.pop_due(now, &mut due) {}
+        for index in due.drain(..) {
+            self.make_dirty(index);
+        }
         self.due = due;
         if self.levels_at <= now {
             self.report_levels(now);
@@ -167,7 +179,10 @@ impl Shard {
 
     /// When [`Self::handle_timeout`] is next to be called.
     pub fn poll_timeout(&self) -> Timestamp {
-        self.wheel.next().min(self.levels_at)
+        self.wheel
+            .next()
+            .min(self.releases.next())
+            .min(self.levels_at)
     }
 
     /// Fills an empty batch with what is to be sent; false when there is nothing more.
@@ -175,18 +190,20 @@ impl Shard {
         self.move_prompt(batch);
         while let Some(&index) = self.dirty.front() {
             if let Some(transport) = self.transports.get_mut(index as usize) {
-                let done = drain(
+                let mut gate = Gate {
                     now,
-                    transport,
-                    &mut self.consumers,
-                    &self.sources,
+                    consumers: &mut self.consumers,
+                    sources: &self.sources,
                     batch,
-                    &mut self.counters,
-                );
-                if !done {
+                    counters: &mut self.counters,
+                };
+                let Drained::Until(release) = drain(index, transport, &mut gate) else {
                     break;
-                }
+                };
                 transport.dirty = false;
+                if release != Timestamp::NEVER {
+                    self.releases.insert(index, release);
+                }
             }
             self.dirty.pop_front();
         }
@@ -197,9 +214,28 @@ impl Shard {
         !batch.is_empty()
     }
 
-    /// Tells that the last `segments` datagrams of a train did not leave.
-    pub fn send_failed(&mut self, _train: &Train, segments: u16) {
+    /// Tells that the last `segments` datagrams of a train of `batch` did not leave: the estimate
+    /// of their path counts them as never sent.
+    pub fn send_failed(&mut self, batch: &TxBatch, train: &Train, segments: u16) {
         self.counters.datagrams_send_failed += u64::from(segments);
+        let transport = match self.plain_sockets.get(&train.path.socket) {
+            Some(&(transport, _)) => Some(transport),
+            None => match self.flows.get(&train.path) {
+                Some(Owner::Here(transport)) => Some(transport),
+                _ => None,
+            },
+        };
+        let transport = transport.and_then(|index| self.transports.get_mut(index as usize));
+        let Some(transport) = transport else {
+            return;
+        };
+        let sent = usize::from(train.segments.saturating_sub(segments));
+        let datagrams = batch
+            .train_bytes(train)
+            .chunks(usize::from(train.segment_len));
+        for datagram in datagrams.skip(sent) {
+            transport.send_failed(datagram);
+        }
     }
 
     /// The next thing to tell the hub.
@@ -278,10 +314,15 @@ impl Shard {
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return false;
         };
-        if !transport.enqueue(departure, &self.config.limits) {
+        let lane = match (departure.purpose, consumer.kind) {
+            (Purpose::Repair | Purpose::Probe, _) => Lane::Repair,
+            (Purpose::Media, MediaKind::Audio) => Lane::Audio,
+            (Purpose::Media, MediaKind::Video) => Lane::Video,
+        };
+        if !transport.enqueue(lane, departure, &self.config.limits) {
             self.counters.departures_dropped += 1;
             consumer.discarded += 1;
-            if !departure.resend {
+            if departure.purpose == Purpose::Media {
                 consumer.interrupt();
             }
             return false;
@@ -290,6 +331,15 @@ impl Shard {
             self.dirty.push_back(index);
         }
         true
+    }
+
+    /// Has a transport looked at when things leave next.
+    pub(crate) fn make_dirty(&mut self, index: u32) {
+        if let Some(transport) = self.transports.get_mut(index as usize)
+            && !std::mem::replace(&mut transport.dirty, true)
+        {
+            self.dirty.push_back(index);
+        }
     }
 
     /// Makes sure that a transport comes up at `at` or before.

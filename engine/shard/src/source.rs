@@ -5,22 +5,29 @@
 use std::time::Duration;
 
 use uuid::Uuid;
+use weirgate_congestion::allocator::LayerRate;
 use weirgate_packet::payload;
 use weirgate_packet::rtp::RtpPacket;
-use weirgate_wire::{Codec, MediaKind, ProducerCodec, ProducerConfig};
+use weirgate_wire::{Codec, ConsumerType, MediaKind, ProducerCodec, ProducerConfig};
 
 use crate::clock::ClockMapping;
 use crate::config::Limits;
 use crate::history::{History, PacketMeta};
 use crate::inbound::Inbound;
 use crate::key_frames::{DEFAULT_INTERVAL, KeyFrameRequests};
+use crate::rates::LayerRates;
 use crate::{ShardNo, SourceNo, Timestamp};
 
 /// Packets kept per stream, at most.
 const VIDEO_HISTORY_PACKETS: usize = 1024;
 const AUDIO_HISTORY_PACKETS: usize = 256;
-/// A layer is there while its last packet is younger than this.
+/// A stream is there while its last packet is younger than this.
 const ACTIVE: Duration = Duration::from_secs(1);
+/// A stream has stopped when another of its source has been heard this long after it: a source
+/// that sends little sends little of each.
+const STOPPED: Duration = Duration::from_millis(400);
+/// A source that is silent for this long has stopped.
+const SILENT: Duration = Duration::from_secs(3);
 /// Extended sequence numbers start here, so that a first late packet does not fall below zero, and
 /// leap by this when the source restarts.
 const SEQUENCE_LEAP: u64 = 1 << 20;
@@ -31,6 +38,7 @@ pub(crate) struct Encoding {
     pub(crate) history: History,
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) last_packet: Timestamp,
+    pub(crate) rates: LayerRates,
     pub(crate) key_frames: KeyFrameRequests,
     /// On the producer's own shard, once a packet or signaling gave an SSRC.
     pub(crate) inbound: Option<Inbound>,
@@ -48,6 +56,7 @@ impl Encoding {
             history: History::new(packets, bytes),
             clock: None,
             last_packet: Timestamp::ZERO,
+            rates: LayerRates::default(),
             key_frames: KeyFrameRequests::default(),
             inbound: None,
             ssrc: None,
@@ -189,6 +198,52 @@ impl Source {
             .codecs
             .iter()
             .find(|codec| codec.rtx_payload_type == Some(payload_type))
+    }
+
+    /// Adds the layers there are now for a consumer of that type, in ascending order. A layer
+    /// whose rate is not known yet is none, but for the lowest.
+    pub(crate) fn layers(
+        &mut self,
+        now: Timestamp,
+        consumer_type: ConsumerType,
+        out: &mut Vec<LayerRate>,
+    ) {
+        let heard = self.encodings.iter().map(|encoding| encoding.last_packet);
+        let newest = heard.max().unwrap_or(Timestamp::ZERO);
+        if newest == Timestamp::ZERO || now.since(newest) > SILENT {
+            return;
+        }
+        let start = out.len();
+        let mut add = |spatial, temporal, bps: Option<u64>| {
+            if out.len() == start || bps.is_some() {
+                out.push(LayerRate {
+                    spatial,
+                    temporal,
+                    bps: bps.unwrap_or(0),
+                });
+            }
+        };
+        for (index, encoding) in (0u8..).zip(&mut self.encodings) {
+            if newest.since(encoding.last_packet) > STOPPED {
+                continue;
+            }
+            match consumer_type {
+                ConsumerType::Simple => {
+                    add(0, 0, encoding.rates.total_bps(now));
+                    return;
+                }
+                ConsumerType::Simulcast => {
+                    for (_, temporal, bps) in encoding.rates.layers(now) {
+                        add(index, temporal, bps);
+                    }
+                }
+                ConsumerType::Svc => {
+                    for (spatial, temporal, bps) in encoding.rates.layers(now) {
+                        add(spatial, temporal, bps);
+                    }
+                }
+            }
+        }
     }
 
     /// A consumer can begin at this packet.

@@ -61,7 +61,7 @@ impl Shard {
         let tuple = transport.tuple(|socket| locals[socket.0 as usize % locals.len()]);
         let rtcp_tuple = transport.rtcp_tuple();
         let limit = u64::from(transport.max_incoming_bps);
-        let available_outgoing = transport.send_side.as_ref().map(|side| side.target_bps());
+        let available_outgoing = transport.downlink.as_ref().map(|link| link.target_bps());
         let traffic = &mut transport.traffic;
         Some(TransportStats {
             shard: self.config.shard,
@@ -74,8 +74,8 @@ impl Shard {
             rtp_packets_received: traffic.rtp_received.packets,
             rtp_bytes_sent: traffic.rtp_sent.bytes,
             rtp_packets_sent: traffic.rtp_sent.packets,
-            rtx_bytes_received: traffic.rtx_bytes_received,
-            rtx_bytes_sent: traffic.rtx_bytes_sent,
+            rtx_bytes_received: traffic.rtx_received.bytes,
+            rtx_bytes_sent: traffic.rtx_sent.bytes,
             recv_bitrate_bps: traffic.received.rate_bps(now),
             send_bitrate_bps: traffic.sent.rate_bps(now),
             available_outgoing_bitrate_bps: available_outgoing,

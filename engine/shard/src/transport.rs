@@ -1,31 +1,26 @@
 //! A transport: one peer's paths, keys, streams and queue.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use uuid::Uuid;
-use weirgate_congestion::{Config, PacketKind, SendSide};
+use weirgate_congestion::{Config, PacketKind};
+use weirgate_packet::demux::{DatagramClass, classify};
+use weirgate_packet::rtp::{RtpPacket, header_len};
 use weirgate_srtp::{OpenError, Opener, Sealer};
 use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, Tuple};
 
 use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
 use crate::config::Limits;
+use crate::downlink::Downlink;
 use crate::ice::IceAgent;
 use crate::meter::Meter;
+use crate::padding::PROBATOR_SSRC;
+use crate::queue::{Departure, Lane, SendQueue};
+use crate::repair_budget::RepairBudget;
 use crate::{Path, SocketId, Timestamp};
-
-/// Something to be sent by a transport: made into a packet when it leaves.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Departure {
-    pub(crate) consumer: u32,
-    pub(crate) encoding: u8,
-    /// Asked for again by NACK.
-    pub(crate) resend: bool,
-    /// Extended sequence number in the source stream.
-    pub(crate) sequence: u64,
-}
 
 /// What a received SSRC is.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +65,10 @@ pub(crate) struct Traffic {
     pub(crate) sent: Meter,
     pub(crate) rtp_received: Meter,
     pub(crate) rtp_sent: Meter,
-    pub(crate) rtx_bytes_received: u64,
-    pub(crate) rtx_bytes_sent: u64,
+    pub(crate) rtx_received: Meter,
+    pub(crate) rtx_sent: Meter,
+    /// Probes, beside media and repairs.
+    pub(crate) probation_sent: Meter,
     pub(crate) auth_failures: u64,
     pub(crate) replays: u64,
 }
@@ -84,7 +81,7 @@ pub(crate) struct Transport {
     pub(crate) secure: bool,
     pub(crate) sealer: Option<Sealer>,
     pub(crate) opener: Option<Opener>,
-    pub(crate) queue: VecDeque<Departure>,
+    pub(crate) queue: SendQueue,
     /// Listed among the transports with something to send.
     pub(crate) dirty: bool,
     /// Ids of its producers' extensions: one set for the transport, as with BUNDLE.
@@ -104,13 +101,24 @@ pub(crate) struct Transport {
     pub(crate) max_incoming_bps: u32,
     pub(crate) max_outgoing_bps: u32,
     pub(crate) min_outgoing_bps: u32,
-    /// Estimate towards the peer, since its first consumer.
-    pub(crate) send_side: Option<Box<SendSide>>,
+    /// What the estimate begins with; 0 for mediasoup's default.
+    pub(crate) initial_outgoing_bps: u32,
+    /// Some consumer negotiated feedback that an estimate can be made from.
+    pub(crate) takes_estimate: bool,
+    /// The path to the peer, from the time it can be used and has such a consumer.
+    pub(crate) downlink: Option<Box<Downlink>>,
+    /// Id of the transport-wide sequence number in what is sent.
+    pub(crate) wide_sequence_id: Option<u8>,
+    pub(crate) repairs: RepairBudget,
+    /// Extended sequence number of the next probe that is nobody's RTX.
+    pub(crate) probator_sequence: u64,
     pub(crate) dtls_sent: bool,
     /// DTLS datagrams passed to control in the second that began then.
     dtls_passed: (u8, Timestamp),
     pub(crate) reports_at: Timestamp,
     pub(crate) feedback_at: Timestamp,
+    /// When layers are chosen next.
+    pub(crate) allocate_at: Timestamp,
     /// When the timer wheel brings it up next.
     pub(crate) scheduled: Timestamp,
 }
@@ -122,25 +130,36 @@ const INITIAL_OUTGOING_BPS: u64 = 600_000;
 /// Limits of an estimate where the API sets none.
 const MIN_OUTGOING_BPS: u64 = 30_000;
 const MAX_OUTGOING_BPS: u64 = 1_000_000_000;
+/// The longest RTP header that is written.
+const MAX_HEADER_BYTES: usize = 256;
+/// Of an RTP header's first byte.
+const PADDING_BIT: u8 = 0x20;
 /// SSRCs one transport can ever send under one key.
 pub(crate) const MAX_USED_SSRCS: usize = 65_536;
 
 impl Transport {
-    pub(crate) fn new(id: Uuid, kind: TransportKind, secure: bool, feedback_ssrc: u32) -> Self {
+    /// `probator_sequence` is below 2^15.
+    pub(crate) fn new(
+        id: Uuid,
+        kind: TransportKind,
+        secure: bool,
+        feedback_ssrc: u32,
+        probator_sequence: u16,
+    ) -> Self {
         Self {
             id,
             kind,
             secure,
             sealer: None,
             opener: None,
-            queue: VecDeque::new(),
+            queue: SendQueue::default(),
             dirty: false,
             extensions: ExtensionIds::default(),
             streams: Vec::new(),
             producers: Vec::new(),
             consumers: Vec::new(),
             sent_ssrcs: Vec::new(),
-            used_ssrcs: HashSet::new(),
+            used_ssrcs: HashSet::from([PROBATOR_SSRC]),
             arrivals: None,
             next_transport_sequence: 1,
             clock: SenderClock::default(),
@@ -149,11 +168,17 @@ impl Transport {
             max_incoming_bps: 0,
             max_outgoing_bps: 0,
             min_outgoing_bps: 0,
-            send_side: None,
+            initial_outgoing_bps: 0,
+            takes_estimate: false,
+            downlink: None,
+            wide_sequence_id: None,
+            repairs: RepairBudget::default(),
+            probator_sequence: u64::from(probator_sequence),
             dtls_sent: false,
             dtls_passed: (0, Timestamp::ZERO),
             reports_at: Timestamp::NEVER,
             feedback_at: Timestamp::NEVER,
+            allocate_at: Timestamp::NEVER,
             scheduled: Timestamp::NEVER,
         }
     }
@@ -230,12 +255,27 @@ impl Transport {
     }
 
     /// Queues a packet; false where the queue is full.
-    pub(crate) fn enqueue(&mut self, departure: Departure, limits: &Limits) -> bool {
-        if self.queue.len() >= limits.departures_per_transport {
-            return false;
+    pub(crate) fn enqueue(&mut self, lane: Lane, departure: Departure, limits: &Limits) -> bool {
+        self.queue
+            .push(lane, departure, limits.departures_per_transport)
+    }
+
+    /// Packets leave at a pace, and layers follow the estimate: where the peer can be expected to
+    /// tell, or has told, what arrives.
+    pub(crate) fn is_paced(&self) -> bool {
+        match (&self.downlink, &self.kind) {
+            (Some(_), TransportKind::WebRtc(_)) => true,
+            (Some(downlink), TransportKind::Plain(_)) => downlink.is_heard(),
+            (None, _) => false,
         }
-        self.queue.push_back(departure);
-        true
+    }
+
+    /// What its consumers may take together; `None` for everything.
+    pub(crate) fn outgoing_bps(&self) -> Option<u64> {
+        match &self.downlink {
+            Some(downlink) if self.is_paced() => Some(downlink.target_bps()),
+            _ => (self.max_outgoing_bps > 0).then_some(u64::from(self.max_outgoing_bps)),
+        }
     }
 
     /// False where the peer has sent more DTLS in this second than any handshake needs.
@@ -285,23 +325,27 @@ impl Transport {
         }
     }
 
-    /// Begins to estimate what the path to the peer carries.
+    /// Begins to estimate what the path to the peer carries, once it can be used.
     pub(crate) fn start_estimate(&mut self, now: Timestamp) {
-        if self.send_side.is_none() {
-            let config = Config {
-                initial_bps: INITIAL_OUTGOING_BPS,
-                min_bps: self.min_outgoing(),
-                max_bps: self.max_outgoing(),
-            };
-            self.send_side = Some(Box::new(SendSide::new(config, now.as_micros())));
+        if self.downlink.is_some() || !self.takes_estimate || self.rtp_path().is_none() {
+            return;
         }
+        let config = Config {
+            initial_bps: match self.initial_outgoing_bps {
+                0 => INITIAL_OUTGOING_BPS,
+                bps => u64::from(bps),
+            },
+            min_bps: self.min_outgoing(),
+            max_bps: self.max_outgoing(),
+        };
+        self.downlink = Some(Box::new(Downlink::new(now, config)));
     }
 
     /// Passes changed limits on to the estimate.
     pub(crate) fn limit_estimate(&mut self, now: Timestamp) {
         let (min, max) = (self.min_outgoing(), self.max_outgoing());
-        if let Some(send_side) = &mut self.send_side {
-            send_side.set_limits(now.as_micros(), min, max);
+        if let Some(downlink) = &mut self.downlink {
+            downlink.set_limits(now, min, max);
         }
     }
 
@@ -313,13 +357,33 @@ impl Transport {
         len: usize,
         kind: PacketKind,
     ) {
-        let Some(send_side) = &mut self.send_side else {
+        if let Some(downlink) = &mut self.downlink {
+            downlink.sent(now, transport_sequence, len, kind);
+        }
+    }
+
+    /// A datagram made here did not leave after all.
+    pub(crate) fn send_failed(&mut self, datagram: &[u8]) {
+        let (Some(id), Some(downlink)) = (self.wide_sequence_id, &mut self.downlink) else {
             return;
         };
-        let len = len.min(usize::from(u16::MAX)) as u16;
-        match transport_sequence {
-            Some(sequence) => send_side.sent(now.as_micros(), sequence, len, kind),
-            None => send_side.sent_untracked(now.as_micros(), len, kind),
+        if classify(datagram) != DatagramClass::Rtp {
+            return;
+        }
+        let mut header = [0; MAX_HEADER_BYTES];
+        let Some(len) = header_len(datagram).filter(|&len| len <= header.len()) else {
+            return;
+        };
+        header[..len].copy_from_slice(&datagram[..len]);
+        // The padding is sealed.
+        header[0] &= !PADDING_BIT;
+        let sequence = RtpPacket::parse(&header[..len]).and_then(|packet| {
+            let mut extensions = packet.extensions();
+            let (_, data) = extensions.find(|(found, _)| *found == id)?;
+            data.try_into().ok().map(u16::from_be_bytes)
+        });
+        if let Some(sequence) = sequence {
+            downlink.send_failed(sequence);
         }
     }
 

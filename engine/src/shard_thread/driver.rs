@@ -258,7 +258,8 @@ impl Driver {
             backend.send(&self.batch, &mut self.failed);
             for failed in &self.failed {
                 if let Some(train) = self.batch.trains().get(failed.index) {
-                    self.parts.shard.send_failed(train, failed.segments_lost);
+                    let lost = failed.segments_lost;
+                    self.parts.shard.send_failed(&self.batch, train, lost);
                 }
             }
             self.batch.clear();
@@ -316,6 +317,13 @@ impl Driver {
             ("io_kernel_drops", io.kernel_drops),
             ("io_rearms", io.rearms),
             ("io_buffers_exhausted", io.buffers_exhausted),
+            ("io_xdp_datagrams_received", io.xdp.datagrams_in),
+            ("io_xdp_datagrams_sent", io.xdp.datagrams_out),
+            ("io_xdp_unresolved", io.xdp.unresolved),
+            ("io_xdp_malformed", io.xdp.malformed),
+            ("io_xdp_bad_checksums", io.xdp.bad_checksums),
+            ("io_xdp_no_socket", io.xdp.no_socket),
+            ("io_xdp_not_redirected", io.xdp.not_redirected),
             ("crossings_refused_video", own.video_crossings_refused),
             ("crossings_refused_urgent", own.urgent_crossings_refused),
             ("sleeps", own.sleeps),

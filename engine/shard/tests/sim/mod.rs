@@ -7,6 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod call;
+pub mod camera;
+pub mod link;
+pub mod receiver;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -535,7 +540,7 @@ pub struct Received {
 }
 
 impl Received {
-    fn read(bytes: &[u8]) -> Self {
+    pub fn read(bytes: &[u8]) -> Self {
         let packet = RtpPacket::parse(bytes).expect("valid RTP");
         let find = |wanted: u8| {
             packet

@@ -1,0 +1,232 @@
+//! Which layer each consumer of a transport gets of what the path carries.
+
+use std::time::Duration;
+
+use weirgate_congestion::allocator::{
+    self, Allocation, Demand, Kind, LayerRate, Reason, Summary, wanted_bps,
+};
+use weirgate_wire::{ConsumerType, Layers, MediaKind};
+
+use crate::Timestamp;
+use crate::shard::Shard;
+use crate::transport::Transport;
+
+/// Layers are chosen anew at least this often: rates change, and streams stop.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// The path is probed for this much more than consumers would take, so that there is room for
+/// whole frames at once and for the next consumer.
+const WANTED_FACTOR: u64 = 2;
+
+/// The consumers of one transport and what there is for them, side by side.
+#[derive(Debug, Default)]
+struct Wishes {
+    consumers: Vec<Wish>,
+    layers: Vec<LayerRate>,
+    allocations: Vec<Allocation>,
+}
+
+#[derive(Debug)]
+struct Wish {
+    consumer: u32,
+    kind: MediaKind,
+    priority: u8,
+    paused: bool,
+    preferred: Option<(u8, u8)>,
+    /// Its part of the layers.
+    layers: std::ops::Range<usize>,
+}
+
+impl Wishes {
+    fn demands(&self) -> Vec<Demand<'_>> {
+        let demand = |wish: &Wish| Demand {
+            priority: wish.priority,
+            kind: match wish.kind {
+                MediaKind::Audio => Kind::Audio,
+                MediaKind::Video => Kind::Video,
+            },
+            paused: wish.paused,
+            layers: self
+                .layers
+                .get(wish.layers.clone())
+                .map_or(&[][..], |layers| layers),
+            preferred: wish.preferred,
+        };
+        self.consumers.iter().map(demand).collect()
+    }
+
+    /// What the lowest layers of all take together.
+    fn least_bps(&self) -> u64 {
+        self.consumers
+            .iter()
+            .filter(|wish| !wish.paused && !wish.layers.is_empty())
+            .filter_map(|wish| self.layers.get(wish.layers.start))
+            .map(|layer| layer.bps)
+            .sum()
+    }
+}
+
+impl Shard {
+    /// Divides what a transport's path carries among its consumers.
+    pub(crate) fn allocate(&mut self, now: Timestamp, index: u32) {
+        let mut wishes = self.wishes(now, index);
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        if wishes.consumers.is_empty() {
+            transport.allocate_at = Timestamp::NEVER;
+            return;
+        }
+        let mut allocations = std::mem::take(&mut wishes.allocations);
+        let demands = wishes.demands();
+        let target_bps = target_bps(transport, wishes.least_bps());
+        let Summary { again_us, .. } =
+            allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
+        transport.allocate_at = (now + INTERVAL).min(Timestamp::from_micros(again_us));
+        let allocate_at = transport.allocate_at;
+        let rate_bps = transport.traffic.rtp_sent.rate_bps(now);
+        transport.repairs.set_rate(rate_bps);
+        if let Some(downlink) = &mut transport.downlink {
+            downlink.set_wanted(now, wanted_bps(&demands) * WANTED_FACTOR);
+            downlink.allocated();
+        }
+        for (wish, allocation) in wishes.consumers.iter().zip(&allocations) {
+            let layers = &wishes.layers[wish.layers.clone()];
+            self.apply(now, wish.consumer, allocation, layers, target_bps);
+        }
+        self.schedule(index, allocate_at);
+    }
+
+    /// Allocates again where the estimate has moved.
+    pub(crate) fn allocate_news(&mut self, now: Timestamp, index: u32) {
+        let has_news = self
+            .transports
+            .get(index as usize)
+            .and_then(|transport| transport.downlink.as_ref())
+            .is_some_and(|downlink| downlink.has_news());
+        if has_news {
+            self.allocate(now, index);
+        }
+    }
+
+    fn wishes(&mut self, now: Timestamp, index: u32) -> Wishes {
+        let mut wishes = Wishes::default();
+        let Some(transport) = self.transports.get(index as usize) else {
+            return wishes;
+        };
+        for &consumer_index in &transport.consumers {
+            let Some(consumer) = self.consumers.get(consumer_index as usize) else {
+                continue;
+            };
+            let Some(source) = self.sources.get_mut(consumer.source as usize) else {
+                continue;
+            };
+            let start = wishes.layers.len();
+            source.layers(now, consumer.config.consumer_type, &mut wishes.layers);
+            let own = &wishes.layers[start..];
+            wishes.consumers.push(Wish {
+                consumer: consumer_index,
+                kind: consumer.kind,
+                priority: consumer.config.priority,
+                paused: consumer.is_paused(source),
+                preferred: consumer
+                    .config
+                    .preferred_layers
+                    .map(|layers| preferred(layers, own)),
+                layers: start..wishes.layers.len(),
+            });
+            wishes.allocations.push(consumer.allocation);
+        }
+        wishes
+    }
+
+    /// Lets a consumer follow its allocation.
+    fn apply(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        allocation: &Allocation,
+        layers: &[LayerRate],
+        target_bps: u64,
+    ) {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return;
+        };
+        consumer.allocation = *allocation;
+        if consumer.kind == MediaKind::Audio {
+            return;
+        }
+        let chosen = allocation.layer.and_then(|layer| layers.get(layer));
+        let starves = chosen.is_none() && allocation.reason == Reason::Bandwidth;
+        let starved = std::mem::replace(&mut consumer.starved, starves);
+        if let Some(chosen) = chosen {
+            consumer.target = Layers {
+                spatial: chosen.spatial,
+                temporal: chosen.temporal,
+            };
+        }
+        if starves && !starved || self.must_leave(index, layers, target_bps) {
+            self.interrupt(index);
+        }
+        self.start_consumer(now, index);
+    }
+
+    /// The stream it still has would, until the key frame of a lower one, take more than all of
+    /// the path.
+    fn must_leave(&self, index: u32, layers: &[LayerRate], target_bps: u64) -> bool {
+        let Some(consumer) = self.consumers.get(index as usize) else {
+            return false;
+        };
+        let Some(current) = consumer.splices.encoding() else {
+            return false;
+        };
+        consumer.config.consumer_type == ConsumerType::Simulcast
+            && current > consumer.target_encoding()
+            && layers
+                .iter()
+                .any(|layer| layer.spatial == current && layer.bps > target_bps)
+    }
+
+    /// Stops a consumer until its next key frame; what it has queued does not leave.
+    pub(crate) fn interrupt(&mut self, index: u32) {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return;
+        };
+        consumer.interrupt();
+        let transport = consumer.transport;
+        if let Some(transport) = self.transports.get_mut(transport as usize) {
+            transport.queue.remove(index);
+        }
+        self.report_layers(index);
+    }
+}
+
+/// What the consumers of a transport may take. Before anything is known of the path the first
+/// guess does not hold back what is needed to learn more.
+fn target_bps(transport: &Transport, least_bps: u64) -> u64 {
+    let target_bps = transport.outgoing_bps().unwrap_or(u64::MAX >> 8);
+    let is_measured = transport
+        .downlink
+        .as_ref()
+        .is_none_or(|downlink| downlink.is_measured());
+    if is_measured {
+        target_bps
+    } else {
+        let limit_bps = match transport.max_outgoing_bps {
+            0 => u64::MAX,
+            limit => u64::from(limit),
+        };
+        // Steps up need a margin.
+        target_bps.max(least_bps + least_bps / 10).min(limit_bps)
+    }
+}
+
+/// What is preferred, of the layers that the source can have.
+fn preferred(wanted: Layers, layers: &[LayerRate]) -> (u8, u8) {
+    let temporal = layers
+        .iter()
+        .filter(|layer| layer.spatial == wanted.spatial)
+        .map(|layer| layer.temporal)
+        .max();
+    let temporal = temporal.map_or(wanted.temporal, |highest| wanted.temporal.min(highest));
+    (wanted.spatial, temporal)
+}

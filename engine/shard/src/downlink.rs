@@ -1,0 +1,191 @@
+//! The path to one receiver: what it carries, when packets may leave by it, and its probes.
+
+use weirgate_congestion::{ClusterId, Config, NEVER_US, Pacer, PacketKind, SendSide};
+
+use crate::Timestamp;
+
+/// A target this far from the one that was allocated last is allocated at once, in percent.
+const NEWS_PERCENT: u64 = 3;
+
+#[derive(Debug)]
+pub(crate) struct Downlink {
+    estimate: SendSide,
+    pacer: Pacer,
+    /// The probe that padding is sent for, and who lends its stream.
+    probe: Option<(ClusterId, Option<u32>)>,
+    /// The receiver has told something that a target can be made from.
+    is_heard: bool,
+    /// Target of the last allocation.
+    allocated_bps: u64,
+}
+
+impl Downlink {
+    pub(crate) fn new(now: Timestamp, config: Config) -> Self {
+        let now_us = now.as_micros();
+        Self {
+            estimate: SendSide::new(config, now_us),
+            pacer: Pacer::new(
+                now_us,
+                config.initial_bps.clamp(config.min_bps, config.max_bps),
+            ),
+            probe: None,
+            is_heard: false,
+            allocated_bps: 0,
+        }
+    }
+
+    pub(crate) const fn target_bps(&self) -> u64 {
+        self.estimate.target_bps()
+    }
+
+    /// The receiver has told what arrives.
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.is_heard
+    }
+
+    /// Half a second of what arrives has been seen: the target is more than a first guess.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.estimate.acknowledged_bps().is_some()
+    }
+
+    pub(crate) fn rtt_us(&self) -> Option<u64> {
+        self.estimate.rtt_us()
+    }
+
+    /// Share of bytes lost over the last seconds, 0 to 1.
+    pub(crate) const fn average_loss(&self) -> f64 {
+        self.estimate.average_loss()
+    }
+
+    pub(crate) fn set_limits(&mut self, now: Timestamp, min_bps: u64, max_bps: u64) {
+        self.estimate.set_limits(now.as_micros(), min_bps, max_bps);
+        self.repace(now);
+    }
+
+    /// What its consumers would take if there was no limit.
+    pub(crate) fn set_wanted(&mut self, now: Timestamp, bps: u64) {
+        self.estimate.set_wanted(now.as_micros(), bps);
+    }
+
+    /// Takes transport-wide feedback: see [`SendSide::feedback`].
+    pub(crate) fn feedback(
+        &mut self,
+        now: Timestamp,
+        statuses: impl IntoIterator<Item = (u16, Option<i16>)>,
+        reference_time: i32,
+    ) {
+        self.is_heard = true;
+        self.estimate
+            .feedback(now.as_micros(), statuses, reference_time);
+        self.repace(now);
+    }
+
+    /// Takes the receiver's own estimate.
+    pub(crate) fn remb(&mut self, now: Timestamp, bps: u64) {
+        self.is_heard = true;
+        self.estimate.remb(now.as_micros(), bps);
+        self.repace(now);
+    }
+
+    /// Takes a block of a receiver report.
+    pub(crate) fn report(
+        &mut self,
+        now: Timestamp,
+        fraction_lost: u8,
+        packets: u32,
+        rtt_us: Option<u64>,
+    ) {
+        self.estimate
+            .loss_report(now.as_micros(), fraction_lost, packets);
+        if let Some(rtt_us) = rtt_us {
+            self.estimate.rtt(rtt_us);
+        }
+        self.repace(now);
+    }
+
+    /// Lets time pass; when to call again.
+    pub(crate) fn poll(&mut self, now: Timestamp) -> Timestamp {
+        let next_us = self.estimate.poll(now.as_micros());
+        self.repace(now);
+        Timestamp::from_micros(next_us)
+    }
+
+    /// The target has moved since the last allocation.
+    pub(crate) const fn has_news(&self) -> bool {
+        let target_bps = self.target_bps();
+        target_bps.abs_diff(self.allocated_bps) * 100 > self.allocated_bps * NEWS_PERCENT
+    }
+
+    /// Takes note of an allocation.
+    pub(crate) const fn allocated(&mut self) {
+        self.allocated_bps = self.target_bps();
+    }
+
+    /// Starts the next probe, if one is due; `carrier` is the consumer whose RTX it is sent as.
+    pub(crate) fn start_probe(
+        &mut self,
+        now: Timestamp,
+        carrier: impl FnOnce() -> Option<u32>,
+    ) -> bool {
+        if self.pacer.is_probing() {
+            return true;
+        }
+        let Some(cluster) = self.estimate.probe(now.as_micros()) else {
+            return false;
+        };
+        self.pacer.start_probe(now.as_micros(), cluster);
+        self.probe = Some((cluster.id, carrier()));
+        true
+    }
+
+    /// Bytes that may leave now. While that is over zero a packet may, whatever its size.
+    pub(crate) fn budget(&mut self, now: Timestamp, queued_bytes: u64) -> u64 {
+        self.pacer.budget(now.as_micros(), queued_bytes)
+    }
+
+    /// The probe that needs padding now, and who lends its stream.
+    pub(crate) fn padding(
+        &self,
+        now: Timestamp,
+        queued_bytes: u64,
+    ) -> Option<(ClusterId, Option<u32>)> {
+        let due_bytes = self.pacer.padding(now.as_micros(), queued_bytes);
+        self.probe.filter(|_| due_bytes > 0)
+    }
+
+    /// When the next packets may leave, with that much left waiting.
+    pub(crate) fn next_release(&mut self, now: Timestamp, queued_bytes: u64) -> Timestamp {
+        match self.pacer.next_release(now.as_micros(), queued_bytes) {
+            NEVER_US => Timestamp::NEVER,
+            at_us => Timestamp::from_micros(at_us),
+        }
+    }
+
+    /// A packet leaves.
+    pub(crate) fn sent(
+        &mut self,
+        now: Timestamp,
+        transport_sequence: Option<u16>,
+        bytes: usize,
+        kind: PacketKind,
+    ) {
+        if kind != PacketKind::Audio {
+            self.pacer.spend(bytes as u64);
+        }
+        let bytes = bytes.min(usize::from(u16::MAX)) as u16;
+        match transport_sequence {
+            Some(sequence) => self.estimate.sent(now.as_micros(), sequence, bytes, kind),
+            None => self.estimate.sent_untracked(now.as_micros(), bytes, kind),
+        }
+    }
+
+    /// A packet did not leave after all.
+    pub(crate) fn send_failed(&mut self, transport_sequence: u16) {
+        self.estimate.send_failed(transport_sequence);
+    }
+
+    fn repace(&mut self, now: Timestamp) {
+        let sent_bps = self.estimate.sent_bps(now.as_micros());
+        self.pacer.set_target(self.target_bps(), sent_bps);
+    }
+}

@@ -1,0 +1,179 @@
+//! What waits to leave by one transport: descriptors in three lanes. Audio is never held back;
+//! repairs go before video, and both under the pacer's budget.
+
+use std::collections::VecDeque;
+
+/// Why a packet leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For the first time.
+    Media,
+    /// It was asked for again.
+    Repair,
+    /// Again, to fill a probe.
+    Probe,
+}
+
+/// Something to be sent by a transport: made into a packet when it leaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Departure {
+    pub(crate) consumer: u32,
+    pub(crate) encoding: u8,
+    pub(crate) purpose: Purpose,
+    /// About as many bytes as the packet will have.
+    pub(crate) bytes: u16,
+    /// Extended sequence number in the source stream.
+    pub(crate) sequence: u64,
+}
+
+/// About what a packet with that much payload takes.
+pub(crate) fn queued_bytes(payload_len: usize) -> u16 {
+    const OVERHEAD_BYTES: usize = 44;
+    (payload_len + OVERHEAD_BYTES).min(usize::from(u16::MAX)) as u16
+}
+
+/// In the order they are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Audio,
+    Repair,
+    Video,
+}
+
+/// Audio and repairs have this share of the room that video has.
+const SMALL_LANE_DIVISOR: usize = 4;
+
+#[derive(Debug, Default)]
+pub(crate) struct SendQueue {
+    audio: VecDeque<Departure>,
+    repair: VecDeque<Departure>,
+    video: VecDeque<Departure>,
+    /// Of repairs and video.
+    paced_bytes: u64,
+}
+
+impl SendQueue {
+    /// False where the lane is full; `limit` is that of video.
+    pub(crate) fn push(&mut self, lane: Lane, departure: Departure, limit: usize) -> bool {
+        let limit = match lane {
+            Lane::Video => limit,
+            Lane::Audio | Lane::Repair => limit / SMALL_LANE_DIVISOR,
+        };
+        let queue = self.lane_mut(lane);
+        if queue.len() >= limit {
+            return false;
+        }
+        queue.push_back(departure);
+        if lane != Lane::Audio {
+            self.paced_bytes += u64::from(departure.bytes);
+        }
+        true
+    }
+
+    pub(crate) fn front(&self, lane: Lane) -> Option<Departure> {
+        let queue = match lane {
+            Lane::Audio => &self.audio,
+            Lane::Repair => &self.repair,
+            Lane::Video => &self.video,
+        };
+        queue.front().copied()
+    }
+
+    /// The next of those that are paced.
+    pub(crate) fn front_paced(&self) -> Option<(Lane, Departure)> {
+        [Lane::Repair, Lane::Video]
+            .into_iter()
+            .find_map(|lane| Some((lane, self.front(lane)?)))
+    }
+
+    pub(crate) fn pop(&mut self, lane: Lane) {
+        if let Some(departure) = self.lane_mut(lane).pop_front()
+            && lane != Lane::Audio
+        {
+            self.paced_bytes = self.paced_bytes.saturating_sub(u64::from(departure.bytes));
+        }
+    }
+
+    /// Bytes that wait for the pacer.
+    pub(crate) const fn paced_bytes(&self) -> u64 {
+        self.paced_bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.audio.len() + self.repair.len() + self.video.len()
+    }
+
+    /// Takes everything out; how many there were.
+    pub(crate) fn clear(&mut self) -> usize {
+        let len = self.len();
+        self.audio.clear();
+        self.repair.clear();
+        self.video.clear();
+        self.paced_bytes = 0;
+        len
+    }
+
+    /// Takes a consumer's packets out; how many there were.
+    pub(crate) fn remove(&mut self, consumer: u32) -> usize {
+        let before = self.len();
+        for lane in [Lane::Audio, Lane::Repair, Lane::Video] {
+            self.lane_mut(lane)
+                .retain(|departure| departure.consumer != consumer);
+        }
+        let paced = self.repair.iter().chain(&self.video);
+        self.paced_bytes = paced.map(|departure| u64::from(departure.bytes)).sum();
+        before - self.len()
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> &mut VecDeque<Departure> {
+        match lane {
+            Lane::Audio => &mut self.audio,
+            Lane::Repair => &mut self.repair,
+            Lane::Video => &mut self.video,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn departure(consumer: u32, bytes: u16) -> Departure {
+        Departure {
+            consumer,
+            encoding: 0,
+            purpose: Purpose::Media,
+            bytes,
+            sequence: 0,
+        }
+    }
+
+    #[test]
+    fn repairs_go_before_video_and_audio_does_not_count() {
+        let mut queue = SendQueue::default();
+        assert!(queue.push(Lane::Video, departure(1, 1_000), 8));
+        assert!(queue.push(Lane::Audio, departure(2, 100), 8));
+        assert!(queue.push(Lane::Repair, departure(1, 500), 8));
+        assert_eq!(queue.paced_bytes(), 1_500);
+        let (lane, first) = queue.front_paced().unwrap();
+        assert_eq!((lane, first.bytes), (Lane::Repair, 500));
+        queue.pop(Lane::Repair);
+        assert_eq!(queue.front_paced().unwrap().0, Lane::Video);
+        assert_eq!(queue.remove(1), 1);
+        assert_eq!((queue.paced_bytes(), queue.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_full_lane_leaves_room_in_the_others() {
+        let mut queue = SendQueue::default();
+        while queue.push(Lane::Video, departure(1, 10), 8) {}
+        assert_eq!(queue.len(), 8);
+        assert!(queue.push(Lane::Audio, departure(1, 10), 8));
+        assert!(queue.push(Lane::Audio, departure(1, 10), 8));
+        assert!(!queue.push(Lane::Audio, departure(1, 10), 8));
+    }
+}

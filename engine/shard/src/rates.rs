@@ -1,0 +1,151 @@
+//! What a source stream takes, layer by layer, over about the last second.
+
+use crate::Timestamp;
+
+/// Spatial and temporal layers of one stream that are told apart; higher ones count as the
+/// highest.
+pub(crate) const SPATIAL_LAYERS: usize = 4;
+pub(crate) const TEMPORAL_LAYERS: usize = 4;
+const CELLS: usize = SPATIAL_LAYERS * TEMPORAL_LAYERS;
+const BUCKETS: usize = 8;
+/// A bucket is 2^17 µs, so that finding it takes no division.
+const BUCKET_SHIFT: u32 = 17;
+const BUCKET_US: u64 = 1 << BUCKET_SHIFT;
+/// Header, extensions and tag, on average.
+const OVERHEAD_BYTES: u32 = 44;
+
+/// Bytes of one stream by layer, in a ring of buckets.
+#[derive(Debug, Default)]
+pub(crate) struct LayerRates {
+    bytes: [[u32; BUCKETS]; CELLS],
+    /// Number of the bucket being filled; 0 before the first packet.
+    current: u64,
+    /// First bucket that counts: there was nothing, or a long silence, before.
+    first: u64,
+    /// Layers ever seen.
+    cells_used: u16,
+}
+
+impl LayerRates {
+    /// Takes note of a packet with that much payload.
+    pub(crate) fn add(&mut self, now: Timestamp, spatial: u8, temporal: u8, payload_len: usize) {
+        self.roll(now);
+        let cell = cell(spatial, temporal);
+        self.cells_used |= 1 << cell;
+        let slot = self.current as usize % BUCKETS;
+        self.bytes[cell][slot] += payload_len as u32 + OVERHEAD_BYTES;
+    }
+
+    /// Layers that are there, as `(spatial, temporal, bit/s)`, each with those it depends on, in
+    /// ascending order; `None` for a rate that is not known yet.
+    pub(crate) fn layers(&mut self, now: Timestamp) -> impl Iterator<Item = (u8, u8, Option<u64>)> {
+        self.roll(now);
+        let known = (self.current.saturating_sub(self.first)).min(BUCKETS as u64 - 1);
+        (0..CELLS).filter_map(move |cell| {
+            if self.cells_used & (1 << cell) == 0 {
+                return None;
+            }
+            let (spatial, temporal) = (cell / TEMPORAL_LAYERS, cell % TEMPORAL_LAYERS);
+            let bytes: u64 = (0..=spatial)
+                .flat_map(|s| (0..=temporal).map(move |t| s * TEMPORAL_LAYERS + t))
+                .map(|below| self.complete_bytes(below))
+                .sum();
+            let own_bytes = self.complete_bytes(cell);
+            if known == BUCKETS as u64 - 1 && own_bytes == 0 {
+                return None;
+            }
+            let bps = (known >= 2).then(|| bytes * 8_000_000 / (known * BUCKET_US));
+            Some((spatial as u8, temporal as u8, bps))
+        })
+    }
+
+    /// Of all layers together.
+    pub(crate) fn total_bps(&mut self, now: Timestamp) -> Option<u64> {
+        self.roll(now);
+        let known = (self.current.saturating_sub(self.first)).min(BUCKETS as u64 - 1);
+        let bytes: u64 = (0..CELLS).map(|cell| self.complete_bytes(cell)).sum();
+        (known >= 2).then(|| bytes * 8_000_000 / (known * BUCKET_US))
+    }
+
+    /// Bytes of a layer in all buckets but the one being filled.
+    fn complete_bytes(&self, cell: usize) -> u64 {
+        let all: u64 = self.bytes[cell].iter().map(|&bytes| u64::from(bytes)).sum();
+        all - u64::from(self.bytes[cell][self.current as usize % BUCKETS])
+    }
+
+    fn roll(&mut self, now: Timestamp) {
+        let bucket = now.as_micros() >> BUCKET_SHIFT;
+        if bucket <= self.current {
+            return;
+        }
+        if bucket - self.current >= BUCKETS as u64 {
+            self.bytes = Default::default();
+            self.first = bucket;
+        } else {
+            for passed in self.current + 1..=bucket {
+                for cell in &mut self.bytes {
+                    cell[passed as usize % BUCKETS] = 0;
+                }
+            }
+        }
+        self.current = bucket;
+    }
+}
+
+fn cell(spatial: u8, temporal: u8) -> usize {
+    usize::from(spatial).min(SPATIAL_LAYERS - 1) * TEMPORAL_LAYERS
+        + usize::from(temporal).min(TEMPORAL_LAYERS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000_000 + ms * 1_000)
+    }
+
+    #[test]
+    fn a_layer_takes_what_those_below_it_take_too() {
+        let mut rates = LayerRates::default();
+        for ms in (0..2_000).step_by(10) {
+            rates.add(at(ms), 0, 0, 81);
+            rates.add(at(ms), 0, 1, 81);
+            rates.add(at(ms), 1, 0, 206);
+        }
+        let layers: Vec<_> = rates.layers(at(2_000)).collect();
+        // In units of 100 kbit/s, a little of which is in the bucket being filled.
+        let rates_of: Vec<_> = layers
+            .iter()
+            .map(|&(spatial, temporal, bps)| (spatial, temporal, (bps.unwrap() + 20_000) / 100_000))
+            .collect();
+        assert_eq!(rates_of, [(0, 0, 1), (0, 1, 2), (1, 0, 3)]);
+        let total = rates.total_bps(at(2_000)).unwrap();
+        assert!((380_000..=420_000).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_stream_that_just_began_or_came_back() {
+        let mut rates = LayerRates::default();
+        for start in [0, 5_000] {
+            rates.add(at(start), 0, 0, 1_000);
+            assert_eq!(rates.layers(at(start)).next().unwrap().2, None);
+            for ms in (10..400).step_by(10) {
+                rates.add(at(start + ms), 0, 0, 81);
+            }
+            assert!(rates.layers(at(start + 400)).next().unwrap().2.is_some());
+        }
+    }
+
+    #[test]
+    fn a_layer_that_stops_is_gone_within_a_second() {
+        let mut rates = LayerRates::default();
+        for ms in (0..3_000).step_by(10) {
+            rates.add(at(ms), 0, 0, 81);
+            if ms < 1_500 {
+                rates.add(at(ms), 1, 0, 81);
+            }
+        }
+        assert_eq!(rates.layers(at(3_000)).count(), 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! How much of a leg's rate may be repairs: 15 %, with something saved up for a burst of losses.
+
+/// Repairs by what is sent the first time, in percent.
+const SHARE_PERCENT: u64 = 15;
+/// What is saved at most, and at the start: 5 packets of a video.
+const LEAST_BYTES: u64 = 6_000;
+/// Of a leg's rate, the share of this many seconds is saved at most.
+const SAVED_SECONDS: u64 = 3;
+
+#[derive(Debug)]
+pub(crate) struct RepairBudget {
+    /// Hundredths of bytes, so that audio packets count in full.
+    saved: u64,
+    limit: u64,
+}
+
+impl Default for RepairBudget {
+    fn default() -> Self {
+        Self {
+            saved: LEAST_BYTES * 100,
+            limit: LEAST_BYTES * 100,
+        }
+    }
+}
+
+impl RepairBudget {
+    /// Takes the leg's rate.
+    pub(crate) fn set_rate(&mut self, bps: u64) {
+        let bytes = bps / 8 * SAVED_SECONDS * SHARE_PERCENT / 100;
+        self.limit = bytes.max(LEAST_BYTES) * 100;
+    }
+
+    /// A packet leaves for the first time.
+    pub(crate) fn earn(&mut self, bytes: u64) {
+        self.saved = (self.saved + bytes * SHARE_PERCENT).min(self.limit);
+    }
+
+    /// False where a repair would be too much.
+    pub(crate) fn spend(&mut self, bytes: u64) -> bool {
+        match self.saved.checked_sub(bytes * 100) {
+            Some(left) => {
+                self.saved = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repairs_stay_under_their_share_whatever_is_asked_for() {
+        let mut budget = RepairBudget::default();
+        budget.set_rate(1_000_000);
+        let (mut media, mut repairs) = (0, 0);
+        for _ in 0..10_000 {
+            budget.earn(1_200);
+            media += 1_200;
+            while budget.spend(1_200) {
+                repairs += 1_200;
+            }
+        }
+        assert!(repairs > media * 14 / 100, "{repairs} of {media}");
+        assert!(
+            repairs <= media * 15 / 100 + LEAST_BYTES,
+            "{repairs} of {media}"
+        );
+    }
+
+    #[test]
+    fn a_burst_of_losses_is_repaired_at_once() {
+        let mut budget = RepairBudget::default();
+        budget.set_rate(2_000_000);
+        for _ in 0..1_000 {
+            budget.earn(1_200);
+        }
+        assert_eq!((0..100).filter(|_| budget.spend(1_200)).count(), 93);
+    }
+}

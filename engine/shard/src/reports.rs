@@ -1,0 +1,206 @@
+//! Reports of both directions, on average once a second, and the scores that go with them.
+
+use std::time::Duration;
+
+use weirgate_packet::rtcp::ReportBlock;
+use weirgate_wire::Event;
+
+use crate::Timestamp;
+use crate::clock::{ClockMapping, ntp};
+use crate::shard::Shard;
+
+/// Time between two rounds of reports of a transport, on average.
+pub(crate) const REPORT_INTERVAL: Duration = Duration::from_millis(1000);
+/// Report blocks that fit one report (RFC 3550 section 6.4.1).
+const MAX_BLOCKS: usize = 31;
+/// Without a limit, REMB grants this much over what comes.
+const REMB_HEADROOM: u64 = 2;
+const REMB_FLOOR_BPS: u64 = 1_000_000;
+
+impl Shard {
+    /// Reports of both directions and scores; when the next are due.
+    pub(crate) fn send_reports(&mut self, now: Timestamp, index: u32) -> Timestamp {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return Timestamp::NEVER;
+        };
+        if transport.reports_at > now {
+            return transport.reports_at;
+        }
+        if transport.producers.is_empty() && transport.consumers.is_empty() {
+            transport.reports_at = Timestamp::NEVER;
+            return Timestamp::NEVER;
+        }
+        // Spread over 0.5 to 1.5 of the interval (RFC 3550 section 6.2).
+        let spread = self.rng.next_u32() % 1000;
+        let next = now + REPORT_INTERVAL / 2 + Duration::from_millis(u64::from(spread));
+        transport.reports_at = next;
+        self.send_receiver_reports(now, index);
+        self.send_sender_reports(now, index);
+        self.update_scores(now, index);
+        next
+    }
+
+    fn send_receiver_reports(&mut self, now: Timestamp, index: u32) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        let mut blocks: Vec<ReportBlock> = Vec::with_capacity(transport.producers.len());
+        let mut remb = Vec::new();
+        let mut takes_remb = false;
+        for &producer in &transport.producers {
+            let Some(source) = self.sources.get_mut(producer as usize) else {
+                continue;
+            };
+            let feedback = source
+                .config
+                .codecs
+                .first()
+                .map(|codec| codec.feedback)
+                .unwrap_or_default();
+            takes_remb |= feedback.remb && !feedback.transport_cc;
+            for inbound in source
+                .encodings
+                .iter_mut()
+                .filter_map(|e| e.inbound.as_mut())
+            {
+                blocks.extend(inbound.report(now));
+                if feedback.remb {
+                    remb.push(inbound.ssrc);
+                }
+            }
+        }
+        let limit = u64::from(transport.max_incoming_bps);
+        let rate = transport.traffic.received.rate_bps(now);
+        for blocks in blocks.chunks(MAX_BLOCKS) {
+            self.send_rtcp(now, index, |writer, own| {
+                writer.receiver_report(own, blocks)
+            });
+        }
+        if remb.is_empty() || (limit == 0 && !takes_remb) {
+            return;
+        }
+        // Room to grow is always left: loss is the sender's to read from the reports.
+        let grown = (rate * REMB_HEADROOM).max(REMB_FLOOR_BPS);
+        let grant = match (limit, takes_remb) {
+            (0, _) => grown,
+            (limit, true) => grown.min(limit),
+            (limit, false) => limit,
+        };
+        self.send_rtcp(now, index, |writer, own| writer.remb(own, grant, &remb));
+    }
+
+    fn send_sender_reports(&mut self, now: Timestamp, index: u32) {
+        let wall_ntp = ntp(self.config.wall_clock_offset, now);
+        let count = self
+            .transports
+            .get(index as usize)
+            .map_or(0, |t| t.consumers.len());
+        for position in 0..count {
+            let consumer = self
+                .transports
+                .get(index as usize)
+                .and_then(|transport| transport.consumers.get(position))
+                .and_then(|&consumer| self.consumers.get(consumer as usize));
+            let Some(consumer) = consumer.filter(|consumer| consumer.sent.packets > 0) else {
+                continue;
+            };
+            let Some(source) = self.sources.get(consumer.source as usize) else {
+                continue;
+            };
+            if consumer.is_idle(source) {
+                continue;
+            }
+            let payload_type = source.config.codecs.iter().find(|codec| {
+                consumer
+                    .payload_types(codec.payload_type)
+                    .map(|(own, _)| own)
+                    == Some(consumer.payload_type)
+            });
+            let clock_rate = payload_type.map_or(90_000, |codec| codec.clock_rate);
+            let mapped = consumer
+                .splices
+                .newest_encoding()
+                .and_then(|encoding| source.encodings.get(usize::from(encoding)))
+                .and_then(|encoding| encoding.clock);
+            let rtp = match (mapped, consumer.splices.timestamp_delta()) {
+                (Some(clock), Some(delta)) => clock.rtp_at(now, clock_rate).wrapping_add(delta),
+                // No report of the sender yet: the last packet's time will do.
+                _ => ClockMapping {
+                    rtp: consumer.last_timestamp,
+                    at: consumer.last_departure,
+                }
+                .rtp_at(now, clock_rate),
+            };
+            let ssrc = consumer.config.ssrc;
+            let (packets, octets) = (consumer.sent.packets as u32, consumer.payload_octets as u32);
+            let cname = source.config.cname.clone();
+            self.send_rtcp(now, index, |writer, _| {
+                writer.sender_report(ssrc, wall_ntp, rtp, packets, octets, &[])
+                    && writer.sdes_cname(ssrc, &cname)
+            });
+        }
+    }
+
+    fn update_scores(&mut self, now: Timestamp, index: u32) {
+        let Some(transport) = self.transports.get(index as usize) else {
+            return;
+        };
+        let producers = transport.producers.clone();
+        let consumers = transport.consumers.clone();
+        for producer in producers {
+            self.update_producer_score(now, producer);
+        }
+        for consumer in consumers {
+            self.restart_consumer(now, consumer);
+            self.update_consumer_score(now, consumer);
+        }
+    }
+
+    fn update_producer_score(&mut self, now: Timestamp, index: u32) {
+        let Some(source) = self.sources.get_mut(index as usize) else {
+            return;
+        };
+        let mut changed = false;
+        let mut scores = Vec::with_capacity(source.encodings.len());
+        for (encoding, config) in source.encodings.iter_mut().zip(&source.config.encodings) {
+            if let Some(inbound) = &mut encoding.inbound {
+                changed |= inbound.update_score(now);
+                scores.push((inbound.ssrc, config.rid.clone(), inbound.score));
+            }
+        }
+        if changed {
+            let producer = source.id();
+            self.emit(Event::ProducerScore { producer, scores });
+        }
+    }
+
+    fn update_consumer_score(&mut self, now: Timestamp, index: u32) {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return;
+        };
+        let producer_score = self
+            .sources
+            .get(consumer.source as usize)
+            .and_then(|source| {
+                source
+                    .encodings
+                    .get(usize::from(consumer.target_encoding()))
+            })
+            .map_or(0, |encoding| match &encoding.inbound {
+                Some(inbound) => inbound.score,
+                None if encoding.is_active(now) => 10,
+                None => 0,
+            });
+        let score = 10 - (u16::from(consumer.fraction_lost) * 18 / 256).min(9) as u8;
+        if (consumer.score, consumer.producer_score) != (score, producer_score) {
+            consumer.score = score;
+            consumer.producer_score = producer_score;
+            let consumer = consumer.config.id;
+            self.emit(Event::ConsumerScore {
+                consumer,
+                score,
+                producer_score,
+            });
+        }
+    }
+}

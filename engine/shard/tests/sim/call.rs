@@ -1,0 +1,160 @@
+//! A camera, receivers behind links, and the shard between them, in steps of a millisecond.
+
+use std::time::Duration;
+
+use weirgate_shard::CommandBody;
+use weirgate_wire::{ConsumerType, ObjectKind, Stats};
+
+use super::camera::Camera;
+use super::link::{Link, LinkConfig};
+use super::receiver::Receiver;
+use super::{CheckOptions, Peer, Sim, addr, check, key, media_path, video_consumer};
+
+/// What a browser's three layers take.
+pub const RATES_BPS: [u64; 3] = [120_000, 450_000, 1_500_000];
+const SENDER_SOCKET: u32 = 1;
+/// Feedback takes this long.
+const BACK_US: u64 = 25_000;
+
+pub struct Call {
+    pub sim: Sim,
+    pub camera: Camera,
+    pub receivers: Vec<Receiver>,
+    pub links: Vec<Link>,
+    /// Link of each receiver.
+    link_of: Vec<usize>,
+    /// RTCP on its way to the shard: time, receiver, sealed bytes.
+    back: std::collections::VecDeque<(u64, usize, Vec<u8>)>,
+    producer: weirgate_wire::ProducerConfig,
+    start_us: u64,
+}
+
+impl Call {
+    pub fn new(rates_bps: &[u64]) -> Self {
+        let mut sim = Sim::new(1);
+        let peer = Peer::new(addr(1), &key(1));
+        let send = sim.plain(0, SENDER_SOCKET, peer.remote, Some(key(1)));
+        let camera = Camera::new(peer, SENDER_SOCKET, 11, rates_bps);
+        let producer = camera.producer(1);
+        sim.producer(0, send, producer.clone());
+        Self {
+            start_us: sim.now.as_micros(),
+            sim,
+            camera,
+            receivers: Vec::new(),
+            links: Vec::new(),
+            link_of: Vec::new(),
+            back: Default::default(),
+            producer,
+        }
+    }
+
+    pub fn link(&mut self, config: LinkConfig) -> usize {
+        self.links.push(Link::new(config));
+        self.links.len() - 1
+    }
+
+    /// A WebRTC receiver behind a link that takes the camera; its index.
+    pub fn receiver(&mut self, link: usize) -> usize {
+        let number = 100 + self.receivers.len() as u32;
+        let remote = addr(number as u16);
+        let keys = key(number as u8);
+        let (transport, ice) = self.sim.webrtc(0, number);
+        self.sim.deliver(
+            0,
+            media_path(remote),
+            &check(&ice, &CheckOptions::default()),
+        );
+        self.sim.command(
+            0,
+            CommandBody::SetSrtpKeys {
+                id: transport,
+                send: keys.clone(),
+                receive: keys.clone(),
+            },
+        );
+        let mut consumer = video_consumer(number, &self.producer);
+        if self.camera.streams.len() > 1 {
+            consumer.consumer_type = ConsumerType::Simulcast;
+        }
+        let (id, ssrc) = (consumer.id, consumer.ssrc);
+        self.sim.consumer(0, transport, consumer);
+        let peer = Peer::new(remote, &keys);
+        self.receivers
+            .push(Receiver::new(peer, transport, id, ssrc));
+        self.link_of.push(link);
+        self.receivers.len() - 1
+    }
+
+    /// Microseconds since the call began.
+    pub fn now_us(&self) -> u64 {
+        self.sim.now.as_micros() - self.start_us
+    }
+
+    pub fn run_ms(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        self.sim.advance(Duration::from_millis(1));
+        let now_us = self.now_us();
+        for packet in self.camera.tick(now_us) {
+            let sealed = self.camera.peer.seal(&packet);
+            self.sim.deliver(0, self.camera.path(), &sealed);
+        }
+        while let Some((_, receiver, bytes)) = self.back.pop_front_if(|back| back.0 <= now_us) {
+            let path = media_path(self.receivers[receiver].remote());
+            self.sim.deliver(0, path, &bytes);
+        }
+        self.carry(now_us);
+        for link in 0..self.links.len() {
+            while let Some(arrival) = self.links[link].arrival(now_us) {
+                let receiver = self.receiver_at(arrival.remote);
+                self.receivers[receiver].arrive(arrival.at_us, arrival.bytes);
+            }
+        }
+        for (index, receiver) in self.receivers.iter_mut().enumerate() {
+            for compound in receiver.tick(now_us) {
+                let sealed = receiver.peer.seal_rtcp(&compound);
+                self.back.push_back((now_us + BACK_US, index, sealed));
+            }
+        }
+    }
+
+    /// What left goes into links, or to the camera.
+    fn carry(&mut self, now_us: u64) {
+        let sender = self.camera.peer.remote;
+        for sent in std::mem::take(&mut self.sim.sent) {
+            let remote = sent.path.remote;
+            if remote == sender {
+                let (_, rtcp) = self.camera.peer.open(vec![sent]);
+                for compound in rtcp {
+                    self.camera.on_rtcp(now_us, &compound);
+                }
+                continue;
+            }
+            // STUN answers are of no interest.
+            if sent.bytes[0] >= 128 {
+                let link = self.link_of[self.receiver_at(remote)];
+                self.links[link].send(now_us, remote, sent.bytes);
+            }
+        }
+    }
+
+    fn receiver_at(&self, remote: std::net::SocketAddr) -> usize {
+        self.receivers
+            .iter()
+            .position(|receiver| receiver.remote() == remote)
+            .expect("a receiver")
+    }
+
+    pub fn target_bps(&mut self, receiver: usize) -> u64 {
+        let id = self.receivers[receiver].transport;
+        match self.sim.stats(0, ObjectKind::Transport, id) {
+            Stats::Transport(stats) => stats.available_outgoing_bitrate_bps.unwrap_or(0),
+            other => panic!("{other:?}"),
+        }
+    }
+}
