@@ -99,10 +99,6 @@ impl SendQueue {
         self.paced_bytes
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.audio.len() + self.repair.len() + self.video.len()
     }

@@ -13,6 +13,7 @@ use super::{CheckOptions, Peer, Sim, addr, check, key, media_path, video_consume
 /// What a browser's three layers take.
 pub const RATES_BPS: [u64; 3] = [120_000, 450_000, 1_500_000];
 const SENDER_SOCKET: u32 = 1;
+const CONSENT_US: u64 = 5_000_000;
 /// Feedback takes this long.
 const BACK_US: u64 = 25_000;
 
@@ -25,6 +26,8 @@ pub struct Call {
     link_of: Vec<usize>,
     /// RTCP on its way to the shard: time, receiver, sealed bytes.
     back: std::collections::VecDeque<(u64, usize, Vec<u8>)>,
+    /// Consent check of each receiver.
+    checks: Vec<Vec<u8>>,
     producer: weirgate_wire::ProducerConfig,
     start_us: u64,
 }
@@ -45,6 +48,7 @@ impl Call {
             links: Vec::new(),
             link_of: Vec::new(),
             back: Default::default(),
+            checks: Vec::new(),
             producer,
         }
     }
@@ -60,11 +64,9 @@ impl Call {
         let remote = addr(number as u16);
         let keys = key(number as u8);
         let (transport, ice) = self.sim.webrtc(0, number);
-        self.sim.deliver(
-            0,
-            media_path(remote),
-            &check(&ice, &CheckOptions::default()),
-        );
+        let consent = check(&ice, &CheckOptions::default());
+        self.sim.deliver(0, media_path(remote), &consent);
+        self.checks.push(consent);
         self.sim.command(
             0,
             CommandBody::SetSrtpKeys {
@@ -103,6 +105,11 @@ impl Call {
         for packet in self.camera.tick(now_us) {
             let sealed = self.camera.peer.seal(&packet);
             self.sim.deliver(0, self.camera.path(), &sealed);
+        }
+        if now_us.is_multiple_of(CONSENT_US) {
+            for (receiver, consent) in self.receivers.iter().zip(&self.checks) {
+                self.sim.deliver(0, media_path(receiver.remote()), consent);
+            }
         }
         while let Some((_, receiver, bytes)) = self.back.pop_front_if(|back| back.0 <= now_us) {
             let path = media_path(self.receivers[receiver].remote());

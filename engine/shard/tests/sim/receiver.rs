@@ -309,6 +309,21 @@ impl Receiver {
         longest_us.max(until_us - last_us)
     }
 
+    /// Time without a new picture beyond what WebRTC calls a freeze: the longer of three frames and
+    /// one frame and 150 ms.
+    pub fn frozen_us(&self, from_us: u64, until_us: u64) -> u64 {
+        let mut last_us = from_us;
+        let mut frozen_us = 0;
+        for shown in self.between(from_us, until_us) {
+            let gap_us = shown.at_us - last_us;
+            if gap_us > 183_333 {
+                frozen_us += gap_us;
+            }
+            last_us = shown.at_us;
+        }
+        frozen_us
+    }
+
     /// Media that arrived within a time.
     pub fn media_bps(&self, from_us: u64, until_us: u64) -> u64 {
         let bytes: usize = self
