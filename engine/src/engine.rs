@@ -1,9 +1,10 @@
 //! The parts of the engine put together, and taken apart in order.
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use weirgate_io::{IoKind, Probe, XdpOptions, XdpSeat};
+use weirgate_io::{Duty, IoKind, Probe, Steering, XdpOptions, XdpSeat};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,17 +38,20 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
         IoKind::Xdp => set_up_xdp(config, &mut probe)?,
         IoKind::Uring | IoKind::Mmsg => Vec::new(),
     };
+    let steering = set_up_steering(config, &media, &mut probe);
     let (end, ended) = ending()?;
     let (first, last) = config.plain_ports;
     let crew = shard_thread::start(CrewPlan {
         cores: config.cores.clone(),
         io: probe.kind,
         xdp,
+        steering,
         max_sockets: u32::from(last - first) + 1 + SPARE_SOCKETS,
         media,
         clock,
         end,
     })?;
+    process::give_up_rights(Duty::BindSockets);
     let (to_hub, control) = bounded(control_socket::MAX_QUEUED_MESSAGES);
     let facts = facts(config, &probe, &crew.media_listen, clock)?;
     announce(config, &facts);
@@ -110,6 +114,27 @@ fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, String> {
         tracing::warn!(%error, "a default media address is left out");
     }
     Ok(media)
+}
+
+/// Has flows steered to their shards, where there are several and it can be had.
+fn set_up_steering(
+    config: &Config,
+    media: &[Vec<UdpSocket>],
+    probe: &mut Probe,
+) -> Option<Arc<Steering>> {
+    if config.cores.len() < 2 || !config.steering {
+        return None;
+    }
+    match Steering::set_up(media) {
+        Ok(steering) => {
+            probe.kernel.push("reuseport_ebpf".to_owned());
+            Some(Arc::new(steering))
+        }
+        Err(why) => {
+            tracing::info!(why, "shards hand over flows that the kernel can not steer");
+            None
+        }
+    }
 }
 
 /// Sets AF_XDP up for all shards; what it will do becomes the reason that is shown.

@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use weirgate_io::Duty;
 
 use crate::config::LogFormat;
 
@@ -32,7 +33,10 @@ pub(crate) fn start(format: LogFormat) -> io::Result<LogGuard> {
     let (lines, queue) = bounded(MAX_QUEUED_LINES);
     std::thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || write_lines(&queue))?;
+        .spawn(move || {
+            crate::process::give_up_rights(Duty::None);
+            write_lines(&queue);
+        })?;
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();

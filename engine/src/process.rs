@@ -7,6 +7,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use weirgate_io::Duty;
 
 /// Exit code after a panic: control starts a new engine.
 const PANIC_EXIT_CODE: i32 = 70;
@@ -40,12 +41,20 @@ pub(crate) fn usable_cores() -> Vec<u16> {
         .collect()
 }
 
+/// Makes the calling thread give up rights that only the start takes.
+pub(crate) fn give_up_rights(duty: Duty) {
+    if let Err(error) = weirgate_io::give_up_rights(duty) {
+        tracing::warn!(%error, "rights that are not needed any more can not be given up");
+    }
+}
+
 /// Calls `end` on SIGTERM and SIGINT; a second one ends the process at once.
 pub(crate) fn on_termination(end: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            give_up_rights(Duty::None);
             let mut signals = signals.forever();
             if let Some(signal) = signals.next() {
                 tracing::info!(signal, "asked to end");

@@ -66,6 +66,11 @@ struct Flags {
     /// [default: all with a media address and a driver that runs XDP programs]
     #[arg(long, value_name = "NAME", action = ArgAction::Append)]
     xdp_interfaces: Vec<String>,
+    /// auto: the kernel brings flows to the shards that own them, by an eBPF program, where
+    /// CAP_BPF and CAP_NET_ADMIN are there at the start; off: shards hand them over
+    /// [env: WEIRGATE_STEERING] [default: auto]
+    #[arg(long, value_name = "MODE")]
+    steering: Option<String>,
     /// Log lines on stderr: text or json [env: WEIRGATE_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -81,6 +86,7 @@ impl Flags {
             key::CORES => one(&self.cores),
             key::IO => one(&self.io),
             key::XDP_INTERFACES => self.xdp_interfaces.clone(),
+            key::STEERING => one(&self.steering),
             key::LOG_FORMAT => one(&self.log_format),
             _ => Vec::new(),
         }
@@ -269,6 +275,7 @@ mod tests {
         assert_eq!(config.plain_ports, (10_100, 13_999));
         assert_eq!(config.cores, [0, 1]);
         assert_eq!(config.io, IoChoice::Auto);
+        assert!(config.xdp_interfaces.is_empty() && config.steering);
         assert_eq!(config.log_format, LogFormat::Text);
         assert_eq!(config.socket.file_name().unwrap(), "engine.sock");
     }
@@ -301,6 +308,8 @@ mod tests {
 
     #[test]
     fn a_repeated_flag_and_a_variable_with_commas_make_the_same_list() {
+        let interfaces = read_with(&["--xdp-interfaces", "eth0,eth1"], &[]).unwrap();
+        assert_eq!(interfaces.xdp_interfaces, ["eth0", "eth1"]);
         let flags = read_with(
             &["--media-listen", "127.0.0.1:5", "--media-listen", "[::1]:5"],
             &[],
@@ -316,6 +325,10 @@ mod tests {
             flag.to_string(),
             "--io: \"dpdk\" was given, allowed is auto, uring, mmsg or xdp"
         );
+        let interface = bad(read_with(&["--xdp-interfaces", "eth0,"], &[]));
+        assert_eq!(interface.origin, "--xdp-interfaces");
+        let steering = bad(read_with(&["--steering", "on"], &[]));
+        assert_eq!(steering.allowed, "auto or off");
         let variable = bad(read_with(&[], &[("WEIRGATE_LOG_FORMAT", "xml")]));
         assert_eq!(variable.origin, "WEIRGATE_LOG_FORMAT");
 

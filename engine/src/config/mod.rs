@@ -24,17 +24,19 @@ mod key {
     pub(super) const CORES: &str = "cores";
     pub(super) const IO: &str = "io";
     pub(super) const XDP_INTERFACES: &str = "xdp-interfaces";
+    pub(super) const STEERING: &str = "steering";
     pub(super) const LOG_FORMAT: &str = "log-format";
 
     /// Those that may be given several times, or as an array in the file.
     pub(super) const LISTS: [&str; 2] = [MEDIA_LISTEN, XDP_INTERFACES];
-    pub(super) const ALL: [&str; 7] = [
+    pub(super) const ALL: [&str; 8] = [
         SOCKET,
         MEDIA_LISTEN,
         PLAIN_PORTS,
         CORES,
         IO,
         XDP_INTERFACES,
+        STEERING,
         LOG_FORMAT,
     ];
 }
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) io: IoChoice,
     /// Interfaces for AF_XDP; none: those that suit it.
     pub(crate) xdp_interfaces: Vec<String>,
+    /// Whether the kernel is to bring flows to the shards that own them, where it can.
+    pub(crate) steering: bool,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
 }
@@ -121,6 +125,7 @@ impl Config {
             xdp_interfaces: given
                 .list(key::XDP_INTERFACES, values::interface)?
                 .unwrap_or_default(),
+            steering: given.one(key::STEERING, values::steering)?.unwrap_or(true),
             log_format: given
                 .one(key::LOG_FORMAT, values::log_format)?
                 .unwrap_or_default(),

@@ -76,6 +76,15 @@ pub(super) fn cores(text: &str, usable: &[u16]) -> Result<Vec<u16>, Allowed> {
     Ok(cores)
 }
 
+/// `auto` or `off`.
+pub(super) fn steering(text: &str) -> Result<bool, Allowed> {
+    match text {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("auto or off".to_owned()),
+    }
+}
+
 /// The name of a network interface.
 pub(super) fn interface(text: &str) -> Result<String, Allowed> {
     /// `IFNAMSIZ` without its closing zero.

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
-use weirgate_io::{Backend, FailedTrain};
-use weirgate_shard::{CrossingClass, Datagram, Shard, ShardEvent, ShardNo, Timestamp, TxBatch};
+use weirgate_io::{Backend, FailedTrain, Steering};
+use weirgate_shard::{
+    CrossingClass, CrossingKind, Datagram, Path, Shard, ShardEvent, ShardNo, Timestamp, TxBatch,
+};
 use weirgate_wire::{Answer, Event, Refusal, RefusalKind, ShardCounters};
 
 use super::load::LoadMeter;
@@ -35,6 +37,7 @@ pub(super) struct DriverParts {
     pub(super) shard: Shard,
     pub(super) clock: Clock,
     pub(super) net: Arc<CrossingNet>,
+    pub(super) steering: Option<Arc<Steering>>,
     pub(super) inputs: Receiver<ShardInput>,
     pub(super) hub: Sender<(ShardNo, ShardEvent)>,
     pub(super) status: Arc<ShardStatus>,
@@ -65,6 +68,8 @@ struct Sleep {
 struct DriverCounters {
     video_crossings_refused: u64,
     urgent_crossings_refused: u64,
+    flows_steered: u64,
+    flows_not_steered: u64,
     sleeps: u64,
     turns: u64,
 }
@@ -167,6 +172,9 @@ impl Driver {
                 return taken > 0;
             };
             self.refill();
+            if let CrossingKind::FlowOwner { path, owner } = crossing.kind {
+                self.steer(&path, owner);
+            }
             self.parts.shard.handle_crossing(now, &mut crossing);
             let port = self.parts.shard.crossings();
             if port.stock.len() < port.stock_target {
@@ -177,6 +185,24 @@ impl Driver {
             self.deliver();
         }
         true
+    }
+
+    /// A flow that landed here is another shard's, or no longer: from now on the kernel brings it
+    /// there by itself, if it can.
+    fn steer(&mut self, path: &Path, owner: Option<ShardNo>) {
+        let Some(steering) = &self.parts.steering else {
+            return;
+        };
+        let steered = match owner {
+            Some(owner) => steering.set(path, owner),
+            None => steering.forget(path),
+        };
+        match (steered, owner) {
+            (Ok(()), Some(_)) => self.counters.flows_steered += 1,
+            (Ok(()), None) => {}
+            // It is handed over as before.
+            (Err(_), _) => self.counters.flows_not_steered += 1,
+        }
     }
 
     /// Takes datagrams in, sleeping up to `wait` for them.
@@ -326,6 +352,8 @@ impl Driver {
             ("io_xdp_not_redirected", io.xdp.not_redirected),
             ("crossings_refused_video", own.video_crossings_refused),
             ("crossings_refused_urgent", own.urgent_crossings_refused),
+            ("flows_steered", own.flows_steered),
+            ("flows_not_steered", own.flows_not_steered),
             ("sleeps", own.sleeps),
             ("turns", own.turns),
         ];

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use core_affinity::CoreId;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use weirgate_io::{Backend, IoKind, IoOptions, XdpSeat};
+use weirgate_io::{Backend, Duty, IoKind, IoOptions, Steering, XdpSeat};
 use weirgate_shard::{Limits, Shard, ShardConfig, ShardEvent, ShardNo, SocketId};
 
 use super::driver::{Driver, DriverParts};
@@ -14,6 +14,7 @@ use super::{ShardHandle, ShardInput, ShardStatus};
 use crate::clock::Clock;
 use crate::crossing_net::CrossingNet;
 use crate::engine::Ending;
+use crate::process;
 
 /// What all shards are started with.
 pub(crate) struct CrewPlan {
@@ -23,6 +24,8 @@ pub(crate) struct CrewPlan {
     pub(crate) io: IoKind,
     /// What AF_XDP has for each shard; empty with other back ends.
     pub(crate) xdp: Vec<XdpSeat>,
+    /// By which flows are brought to their shards, if at all.
+    pub(crate) steering: Option<Arc<Steering>>,
     /// Sockets a shard may hold.
     pub(crate) max_sockets: u32,
     /// For each media address its sockets, one per shard.
@@ -85,6 +88,7 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
             core,
             io: plan.io,
             xdp: xdp.next(),
+            steering: plan.steering.clone(),
             max_sockets: plan.max_sockets,
             sockets: media.iter_mut().map(|sockets| sockets.remove(0)).collect(),
             locals: locals.clone(),
@@ -127,6 +131,7 @@ struct Seat {
     core: u16,
     io: IoKind,
     xdp: Option<XdpSeat>,
+    steering: Option<Arc<Steering>>,
     max_sockets: u32,
     sockets: Vec<UdpSocket>,
     locals: Vec<SocketAddr>,
@@ -149,6 +154,8 @@ impl Seat {
                 return;
             }
         };
+        // From here on this thread touches what comes from the network.
+        process::give_up_rights(Duty::None);
         let _ = ready.send(Ok(()));
         if let Err(error) = driver.run(backend.as_mut()) {
             let why = format!("shard {number}: the I/O back end failed: {error}");
@@ -196,6 +203,7 @@ impl Seat {
             shard: Shard::new(config, self.clock.now()),
             clock: self.clock,
             net: self.net,
+            steering: self.steering,
             inputs: self.inputs,
             hub: self.hub,
             status: self.status,

@@ -26,6 +26,7 @@ pub(crate) enum Width {
     One = 0x10,
     Two = 0x08,
     Four = 0x00,
+    Eight = 0x18,
 }
 
 /// Functions of the kernel.

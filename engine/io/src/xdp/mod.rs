@@ -7,7 +7,7 @@ mod demux;
 mod frame;
 mod locals;
 mod program;
-mod rights;
+mod queues;
 mod ring;
 mod routes;
 mod setup;

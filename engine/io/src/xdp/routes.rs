@@ -16,6 +16,7 @@ use std::{io, thread};
 use super::frame;
 use super::locals::Locals;
 use crate::netlink::{Events, Happening, Netlink};
+use crate::rights::{self, Duty};
 
 /// Destinations a shard knows at most; more go by the sockets.
 const MAX_WAYS: usize = 65_536;
@@ -177,7 +178,11 @@ pub(super) fn start(exits: Vec<Exit>, locals: Locals) -> io::Result<Asker> {
     };
     thread::Builder::new()
         .name("xdp-routes".to_owned())
-        .spawn(move || finder.run(&asked))?;
+        .spawn(move || {
+            // It only asks; where nothing can be given up there was nothing to begin with.
+            let _ = rights::give_up_rights(Duty::None);
+            finder.run(&asked);
+        })?;
     Ok(Asker { questions })
 }
 

@@ -9,11 +9,12 @@ use weirgate_shard::ShardNo;
 
 use super::locals::Locals;
 use super::program::{self, Tables};
-use super::rights;
+use super::queues;
 use super::routes::{self, Asker, Exit};
 use super::socket::XdpSocket;
 use crate::bpf::{Link, Map, Program};
 use crate::netlink::{Interface, Netlink};
+use crate::rights;
 
 /// `XDP_FLAGS_SKB_MODE` and `XDP_FLAGS_DRV_MODE`.
 const GENERIC: u32 = 1 << 1;
@@ -100,10 +101,10 @@ pub fn set_up(options: &XdpOptions) -> Result<XdpSetup, String> {
     let mut words = Vec::new();
     let mut refused = Vec::new();
     for interface in interfaces {
-        let queues = rights::queue_count(&interface.name);
+        let queues = queues::count(&interface.name);
         let at_interface = match attach(&tables, &interface, queues, options.shards, named) {
             Ok(at_interface) => at_interface,
-            Err(error) if named || rights::are_missing() => return Err(error),
+            Err(error) if named || !rights::missing().is_empty() => return Err(error),
             Err(error) => {
                 refused.push(error);
                 continue;
