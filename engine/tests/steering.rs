@@ -68,7 +68,7 @@ impl Peer {
         let len = write_binding_request(&mut bytes, &request).unwrap();
         self.socket.send(&bytes[..len]).unwrap();
         let len = self.socket.recv(&mut bytes).unwrap();
-        let answer = StunMessage::parse(&mut bytes[..len]).unwrap();
+        let answer = StunMessage::parse(&bytes[..len]).unwrap();
         assert_eq!(answer.transaction_id(), request.transaction_id);
     }
 }
