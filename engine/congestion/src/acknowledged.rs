@@ -29,7 +29,8 @@ pub(crate) struct AcknowledgedRate {
     variance: f64,
     window_us: u64,
     bytes: u64,
-    last_arrival_us: Option<u64>,
+    /// Before the first arrival too far from any to count.
+    last_arrival_us: u64,
 }
 
 impl Default for AcknowledgedRate {
@@ -40,7 +41,7 @@ impl Default for AcknowledgedRate {
             variance: FIRST_VARIANCE,
             window_us: 0,
             bytes: 0,
-            last_arrival_us: None,
+            last_arrival_us: u64::MAX,
         }
     }
 }
@@ -64,25 +65,37 @@ impl AcknowledgedRate {
     }
 
     /// A packet arrived at `arrival_us`, on the receiver's clock.
+    #[inline]
     pub(crate) fn arrived(&mut self, arrival_us: u64, bytes: u64, application_limited: bool) {
-        if let Some(sample) = self.close_window(arrival_us) {
+        // An arrival before the last is a gap longer than any window.
+        let gap_us = arrival_us.wrapping_sub(self.last_arrival_us);
+        if gap_us < self.length_us().saturating_sub(self.window_us) {
+            self.last_arrival_us = arrival_us;
+            self.window_us += gap_us;
+        } else if let Some(sample) = self.close_window(arrival_us) {
             self.take(sample, application_limited);
         }
         self.bytes += bytes;
     }
 
-    /// The rate of the window that ends with this arrival.
-    fn close_window(&mut self, arrival_us: u64) -> Option<f64> {
-        let length_us = match self.estimate_bps {
+    /// How long a window is.
+    #[inline]
+    const fn length_us(&self) -> u64 {
+        match self.estimate_bps {
             Some(_) => WINDOW_US,
             None => FIRST_WINDOW_US,
-        };
-        let last_us = self
-            .last_arrival_us
-            .filter(|&last_us| last_us.saturating_sub(arrival_us) < CLOCK_STEP_US)
-            .unwrap_or(arrival_us);
+        }
+    }
+
+    /// The rate of the window that ends with this arrival.
+    fn close_window(&mut self, arrival_us: u64) -> Option<f64> {
+        let length_us = self.length_us();
+        let mut last_us = self.last_arrival_us;
+        if last_us.saturating_sub(arrival_us) >= CLOCK_STEP_US {
+            last_us = arrival_us;
+        }
         let gap_us = arrival_us.saturating_sub(last_us);
-        self.last_arrival_us = Some(last_us.max(arrival_us));
+        self.last_arrival_us = last_us.max(arrival_us);
         self.window_us = self.window_us.saturating_add(gap_us);
         if gap_us > length_us {
             // A window in which nothing came says that nothing was sent, not what can be.

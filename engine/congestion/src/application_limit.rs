@@ -14,6 +14,10 @@ const END_UNUSED: f64 = 0.50;
 #[derive(Debug)]
 pub(crate) struct ApplicationLimit {
     budget_bytes_per_us: f64,
+    /// The budget of a window, and the parts of it unused at which a limited time begins and ends.
+    window_bytes: f64,
+    begin_bytes: f64,
+    end_bytes: f64,
     /// What was not used; below zero where more was sent.
     unused_bytes: f64,
     updated_us: u64,
@@ -25,6 +29,9 @@ impl ApplicationLimit {
     pub(crate) fn new(now_us: u64, target_bps: f64) -> Self {
         let mut limit = Self {
             budget_bytes_per_us: 0.0,
+            window_bytes: 0.0,
+            begin_bytes: 0.0,
+            end_bytes: 0.0,
             unused_bytes: 0.0,
             updated_us: now_us,
             is_limited: false,
@@ -36,8 +43,10 @@ impl ApplicationLimit {
 
     pub(crate) fn set_target(&mut self, target_bps: f64) {
         self.budget_bytes_per_us = target_bps * USED_SHARE / 8_000_000.0;
-        let most = self.window_bytes();
-        self.unused_bytes = self.unused_bytes.clamp(-most, most);
+        self.window_bytes = self.budget_bytes_per_us * WINDOW_US as f64;
+        self.begin_bytes = BEGIN_UNUSED * self.window_bytes;
+        self.end_bytes = END_UNUSED * self.window_bytes;
+        self.bound();
     }
 
     pub(crate) const fn is_limited(&self) -> bool {
@@ -53,33 +62,41 @@ impl ApplicationLimit {
     }
 
     /// Counts what was sent; true where a limited time ends by it.
-    pub(crate) fn sent(&mut self, now_us: u64, bytes: u64) -> bool {
-        self.unused_bytes -= bytes as f64;
+    #[inline]
+    pub(crate) fn sent(&mut self, now_us: u64, bytes: u16) -> bool {
+        self.unused_bytes -= f64::from(bytes);
         self.update(now_us)
     }
 
     /// Lets time pass; true where a limited time ends.
+    #[inline]
     pub(crate) fn update(&mut self, now_us: u64) -> bool {
-        let elapsed_us = now_us.saturating_sub(self.updated_us);
-        self.updated_us = self.updated_us.max(now_us);
-        let most = self.window_bytes();
-        let unused = self.unused_bytes + self.budget_bytes_per_us * elapsed_us as f64;
-        self.unused_bytes = unused.clamp(-most, most);
-        let was_limited = self.is_limited;
-        if self.unused_bytes > BEGIN_UNUSED * most {
+        if now_us > self.updated_us {
+            let elapsed_us = (now_us - self.updated_us) as f64;
+            self.updated_us = now_us;
+            self.unused_bytes += self.budget_bytes_per_us * elapsed_us;
+        }
+        self.bound();
+        if self.is_limited {
+            if self.unused_bytes < self.end_bytes {
+                self.is_limited = false;
+                self.ended_us = Some(now_us);
+                return true;
+            }
+        } else if self.unused_bytes > self.begin_bytes {
             self.is_limited = true;
-        } else if self.unused_bytes < END_UNUSED * most {
-            self.is_limited = false;
         }
-        let has_ended = was_limited && !self.is_limited;
-        if has_ended {
-            self.ended_us = Some(now_us);
-        }
-        has_ended
+        false
     }
 
-    fn window_bytes(&self) -> f64 {
-        self.budget_bytes_per_us * WINDOW_US as f64
+    /// No more is unused than a window's budget, and no more overdrawn.
+    #[inline]
+    fn bound(&mut self) {
+        if self.unused_bytes > self.window_bytes {
+            self.unused_bytes = self.window_bytes;
+        } else if self.unused_bytes < -self.window_bytes {
+            self.unused_bytes = -self.window_bytes;
+        }
     }
 }
 
@@ -87,7 +104,7 @@ impl ApplicationLimit {
 mod tests {
     use super::*;
 
-    fn send(limit: &mut ApplicationLimit, from_ms: u64, until_ms: u64, bytes_per_ms: u64) {
+    fn send(limit: &mut ApplicationLimit, from_ms: u64, until_ms: u64, bytes_per_ms: u16) {
         for at_ms in from_ms..until_ms {
             limit.sent(millis(at_ms), bytes_per_ms);
         }

@@ -61,7 +61,26 @@ pub(crate) struct History {
 
 impl History {
     /// Remembers a packet. False where the number was used before.
+    #[inline]
     pub(crate) fn insert(
+        &mut self,
+        now_us: u64,
+        sequence: u16,
+        bytes: u16,
+        cluster: Option<ClusterId>,
+    ) -> bool {
+        let next = self.newest.wrapping_add(1);
+        let is_soon = now_us.saturating_sub(self.newest_us) <= FORGET_AFTER_US;
+        if sequence != next as u16 || !is_soon || self.needs_room(now_us, next) {
+            return self.insert_anywhere(now_us, sequence, bytes, cluster);
+        }
+        self.put(now_us, next, bytes, cluster);
+        true
+    }
+
+    /// Remembers a packet that is not simply the next, or that a larger ring has to be made for.
+    #[cold]
+    fn insert_anywhere(
         &mut self,
         now_us: u64,
         sequence: u16,
@@ -76,46 +95,40 @@ impl History {
         }
         let extended = self.extend(sequence);
         if extended <= self.newest {
-            if let Some(entry) = self.entry(extended)
+            if let Some(entry) = self.entry(sequence)
                 && entry.fate != Fate::Unsent
             {
                 entry.fate = Fate::Repeated;
             }
             return false;
         }
-        self.make_room(now_us, extended);
-        self.newest = extended;
-        self.newest_us = self.newest_us.max(now_us);
-        let index = self.index(extended);
-        self.ring[index] = Entry {
-            sent_us: self.newest_us as u32,
-            bytes,
-            cluster,
-            fate: Fate::Unreported,
-        };
+        if self.needs_room(now_us, extended) {
+            self.grow();
+        }
+        self.skip_to(extended);
+        self.put(now_us, extended, bytes, cluster);
         true
     }
 
     /// Forgets a packet that did not leave; its bytes.
     pub(crate) fn remove(&mut self, sequence: u16) -> Option<u16> {
-        let extended = self.extend(sequence);
-        let entry = self.entry(extended)?;
+        let entry = self.entry(sequence)?;
         let removed = std::mem::take(entry);
         (removed.fate == Fate::Unreported).then_some(removed.bytes)
     }
 
     /// Notes what feedback says of a packet; what was known of it before, `None` where it is not
     /// remembered.
+    #[inline]
     pub(crate) fn report(&mut self, sequence: u16, received: bool) -> Option<SentPacket> {
-        let extended = self.extend(sequence);
         let newest_us = self.newest_us;
-        let entry = self.entry(extended)?;
+        let entry = self.entry(sequence)?;
         let before = *entry;
         entry.fate = match (before.fate, received) {
             (Fate::Unsent, _) => return None,
             (Fate::Unreported, false) => Fate::Lost,
-            (Fate::Unreported | Fate::Lost | Fate::Repeated, true) => Fate::Received,
-            (fate, _) => fate,
+            (_, true) => Fate::Received,
+            (fate, false) => fate,
         };
         let age_us = (newest_us as u32).wrapping_sub(before.sent_us);
         Some(SentPacket {
@@ -132,27 +145,52 @@ impl History {
         self.newest.wrapping_add_signed(i64::from(ahead))
     }
 
-    fn entry(&mut self, extended: u64) -> Option<&mut Entry> {
-        let is_kept = extended <= self.newest && self.newest - extended < self.ring.len() as u64;
-        let index = is_kept.then(|| self.index(extended))?;
-        self.ring.get_mut(index)
+    /// The place of a number that is not ahead of the newest, and not too far behind.
+    #[inline]
+    fn entry(&mut self, sequence: u16) -> Option<&mut Entry> {
+        // A number ahead is one far behind: further than any ring is long.
+        const { assert!(MAX_CAPACITY < 1 << 15) }
+        let behind = u64::from((self.newest as u16).wrapping_sub(sequence));
+        let index = self.index(self.newest.wrapping_sub(behind));
+        let is_kept = behind < self.ring.len() as u64;
+        self.ring.get_mut(index).filter(|_| is_kept)
     }
 
+    #[inline]
     fn index(&self, extended: u64) -> usize {
-        extended as usize & (self.ring.len() - 1)
+        extended as usize & self.ring.len().wrapping_sub(1)
     }
 
-    /// Clears the places up to that of `next`; makes the ring larger where a packet that may
-    /// still be reported would go.
-    fn make_room(&mut self, now_us: u64, next: u64) {
-        let oldest = self.ring[self.index(next)];
+    /// True where a packet that may still be reported is in the place of `next`, and the ring may
+    /// become larger; or where there is no ring.
+    #[inline]
+    fn needs_room(&self, now_us: u64, next: u64) -> bool {
+        let Some(oldest) = self.ring.get(self.index(next)) else {
+            return true;
+        };
         let age_us = (now_us as u32).wrapping_sub(oldest.sent_us);
-        if oldest.fate == Fate::Unreported
+        oldest.fate == Fate::Unreported
             && u64::from(age_us) < KEEP_US
             && self.ring.len() < MAX_CAPACITY
-        {
-            self.grow();
+    }
+
+    #[inline]
+    fn put(&mut self, now_us: u64, extended: u64, bytes: u16, cluster: Option<ClusterId>) {
+        self.newest = extended;
+        self.newest_us = self.newest_us.max(now_us);
+        let index = self.index(extended);
+        if let Some(entry) = self.ring.get_mut(index) {
+            *entry = Entry {
+                sent_us: self.newest_us as u32,
+                bytes,
+                cluster,
+                fate: Fate::Unreported,
+            };
         }
+    }
+
+    /// Clears the places between the newest and `next`.
+    fn skip_to(&mut self, next: u64) {
         let skipped = (next - self.newest - 1).min(self.ring.len() as u64);
         for extended in next - skipped..next {
             let index = self.index(extended);

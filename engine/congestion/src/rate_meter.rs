@@ -13,6 +13,7 @@ pub(crate) struct RateMeter {
 }
 
 impl RateMeter {
+    #[inline]
     pub(crate) fn add(&mut self, now_us: u64, bytes: u64) {
         self.advance(now_us);
         self.bytes += bytes;
@@ -26,11 +27,15 @@ impl RateMeter {
         rate_bps(bytes as f64, (WINDOW_US + elapsed_us) as f64) as u64
     }
 
+    #[inline]
     fn advance(&mut self, now_us: u64) {
         let elapsed_us = now_us.saturating_sub(self.window_start_us);
-        if elapsed_us < WINDOW_US {
-            return;
+        if elapsed_us >= WINDOW_US {
+            self.close(now_us, elapsed_us);
         }
+    }
+
+    fn close(&mut self, now_us: u64, elapsed_us: u64) {
         self.previous_bytes = if elapsed_us < 2 * WINDOW_US {
             self.bytes
         } else {

@@ -217,19 +217,21 @@ impl SendSide {
         reference_time: i32,
     ) {
         let mut arrival_us = self.arrival_base_us(reference_time);
-        let mut newest: Option<(u64, u64)> = None;
+        // When the packet left that arrived last.
+        let mut newest: Option<u64> = None;
+        let mut newest_us = 0;
         for (sequence, delta) in statuses.into_iter().take(MAX_STATUSES) {
-            if let Some(delta) = delta {
-                arrival_us = arrival_us.saturating_add_signed(i64::from(delta) * DELTA_UNIT_US);
-            }
-            let sent_us = self.status(now_us, sequence, delta.map(|_| arrival_us));
-            if let Some(sent_us) = sent_us
-                && newest.is_none_or(|(_, newest_us)| arrival_us >= newest_us)
-            {
-                newest = Some((sent_us, arrival_us));
+            let Some(delta) = delta else {
+                self.missing(sequence);
+                continue;
+            };
+            arrival_us = arrival_us.saturating_add_signed(i64::from(delta) * DELTA_UNIT_US);
+            let sent_us = self.arrived(now_us, sequence, arrival_us);
+            if sent_us.is_some() && arrival_us >= newest_us {
+                (newest, newest_us) = (sent_us, arrival_us);
             }
         }
-        if let Some((sent_us, _)) = newest {
+        if let Some(sent_us) = newest {
             self.feedback_us = Some(now_us);
             self.unreported_since_us = None;
             self.stalled_us = None;
@@ -348,13 +350,12 @@ impl SendSide {
     }
 
     fn count_sent(&mut self, now_us: u64, bytes: u16, kind: PacketKind) {
-        let bytes = u64::from(bytes);
-        self.reports.bytes_sent += bytes;
+        self.reports.bytes_sent += u64::from(bytes);
         self.reports.since_us.get_or_insert(now_us);
         if matches!(kind, PacketKind::Padding { .. }) {
             return;
         }
-        self.sent_rate.add(now_us, bytes);
+        self.sent_rate.add(now_us, u64::from(bytes));
         if self.application.sent(now_us, bytes) {
             self.acknowledged.expect_jump();
         }
@@ -378,16 +379,22 @@ impl SendSide {
         base_us
     }
 
-    /// Takes one status; when the packet was sent, if it is news that it arrived.
-    fn status(&mut self, now_us: u64, sequence: u16, arrival_us: Option<u64>) -> Option<u64> {
-        let packet = self.history.report(sequence, arrival_us.is_some())?;
+    /// A packet is reported as not received.
+    #[inline]
+    fn missing(&mut self, sequence: u16) {
+        if let Some(packet) = self.history.report(sequence, false)
+            && packet.fate == Fate::Unreported
+        {
+            self.loss
+                .packet(packet.sent_us, u64::from(packet.bytes), true);
+        }
+    }
+
+    /// A packet is reported as received; when it left, if that is news.
+    #[inline]
+    fn arrived(&mut self, now_us: u64, sequence: u16, arrival_us: u64) -> Option<u64> {
+        let packet = self.history.report(sequence, true)?;
         let bytes = u64::from(packet.bytes);
-        let Some(arrival_us) = arrival_us else {
-            if packet.fate == Fate::Unreported {
-                self.loss.packet(packet.sent_us, bytes, true);
-            }
-            return None;
-        };
         match packet.fate {
             Fate::Unreported => self.loss.packet(packet.sent_us, bytes, false),
             Fate::Lost => self.loss.found(packet.sent_us, bytes),

@@ -42,37 +42,41 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Takes a packet that arrived; in a new group, it completes the one before.
-    pub(super) fn packet(
+    /// Takes a packet that arrived into the group under way, or passes over one that was sent
+    /// before it. False where it is neither, and [`Self::begin`] has to follow.
+    #[inline]
+    pub(super) fn join(&mut self, now_us: u64, sent_us: u64, arrival_us: u64) -> bool {
+        let Some(current) = &mut self.current else {
+            return false;
+        };
+        if sent_us < current.first_sent_us {
+            return true;
+        }
+        let takes = current.takes(sent_us, arrival_us);
+        if takes {
+            current.last_sent_us = current.last_sent_us.max(sent_us);
+            current.last_arrival_us = current.last_arrival_us.max(arrival_us);
+            current.reported_us = now_us;
+        }
+        takes
+    }
+
+    /// Begins a group with a packet that arrived, which completes the one before.
+    pub(super) fn begin(
         &mut self,
         now_us: u64,
         sent_us: u64,
         arrival_us: u64,
     ) -> Option<Variation> {
-        let fresh = Group {
+        let completed = self.current.replace(Group {
             first_sent_us: sent_us,
             last_sent_us: sent_us,
             first_arrival_us: arrival_us,
             last_arrival_us: arrival_us,
             reported_us: now_us,
-        };
-        let Some(current) = &mut self.current else {
-            self.current = Some(fresh);
-            return None;
-        };
-        if sent_us < current.first_sent_us {
-            return None;
-        }
-        if current.takes(sent_us, arrival_us) {
-            current.last_sent_us = current.last_sent_us.max(sent_us);
-            current.last_arrival_us = current.last_arrival_us.max(arrival_us);
-            current.reported_us = now_us;
-            return None;
-        }
-        let completed = *current;
-        let before = self.previous.replace(completed);
-        self.current = Some(fresh);
-        self.compare(before?, completed)
+        })?;
+        let before = self.previous.replace(completed)?;
+        self.compare(before, completed)
     }
 
     fn compare(&mut self, before: Group, after: Group) -> Option<Variation> {
@@ -98,6 +102,7 @@ impl Groups {
 }
 
 impl Group {
+    #[inline]
     fn takes(&self, sent_us: u64, arrival_us: u64) -> bool {
         if sent_us.saturating_sub(self.first_sent_us) <= BURST_US {
             return true;
@@ -115,10 +120,22 @@ impl Group {
 mod tests {
     use super::*;
 
+    fn packet(
+        groups: &mut Groups,
+        now_us: u64,
+        sent_us: u64,
+        arrival_us: u64,
+    ) -> Option<Variation> {
+        if groups.join(now_us, sent_us, arrival_us) {
+            return None;
+        }
+        groups.begin(now_us, sent_us, arrival_us)
+    }
+
     fn feed(groups: &mut Groups, packets: &[(u64, u64)]) -> Vec<(u64, u64)> {
         packets
             .iter()
-            .filter_map(|&(sent_us, arrival_us)| groups.packet(arrival_us, sent_us, arrival_us))
+            .filter_map(|&(sent_us, arrival_us)| packet(groups, arrival_us, sent_us, arrival_us))
             .map(|variation| (variation.sent_us, variation.arrived_us))
             .collect()
     }
@@ -174,7 +191,7 @@ mod tests {
         for index in 0..20_u64 {
             let step_us = if index < 10 { 0 } else { 60_000_000 };
             let at_us = index * 20_000;
-            if let Some(variation) = groups.packet(at_us, at_us, at_us + step_us) {
+            if let Some(variation) = packet(&mut groups, at_us, at_us, at_us + step_us) {
                 assert_eq!(variation.arrived_us, 20_000);
             }
         }

@@ -88,18 +88,30 @@ impl DelayEstimate {
     }
 
     /// A packet arrived. `now_us` is our time, `arrival_us` the receiver's.
+    #[inline]
     pub(crate) fn arrived(&mut self, now_us: u64, sent_us: u64, arrival_us: u64) {
         if now_us.saturating_sub(self.reported_us) > STALE_US {
-            self.groups = Groups::default();
-            self.trendline = Trendline::default();
-            self.detector = OveruseDetector::default();
+            self.restart();
         }
         self.reported_us = now_us;
-        let Some(variation) = self.groups.packet(now_us, sent_us, arrival_us) else {
-            return;
-        };
-        let trend = self.trendline.update(variation);
-        self.detector.update(arrival_us, variation.sent_us, &trend);
+        if !self.groups.join(now_us, sent_us, arrival_us) {
+            self.next_group(now_us, sent_us, arrival_us);
+        }
+    }
+
+    #[cold]
+    fn restart(&mut self) {
+        self.groups = Groups::default();
+        self.trendline = Trendline::default();
+        self.detector = OveruseDetector::default();
+    }
+
+    /// A packet arrived that begins a new group.
+    fn next_group(&mut self, now_us: u64, sent_us: u64, arrival_us: u64) {
+        if let Some(variation) = self.groups.begin(now_us, sent_us, arrival_us) {
+            let trend = self.trendline.update(variation);
+            self.detector.update(arrival_us, variation.sent_us, &trend);
+        }
     }
 
     /// The packets of a probe are meant to fill the path: the delay they meet, and leave behind, is

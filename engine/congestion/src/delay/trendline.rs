@@ -61,18 +61,19 @@ impl Trendline {
 
     /// `None` where all points are of one moment.
     fn fit(&self) -> Option<f64> {
-        let sum = self.points.iter().fold((0.0, 0.0), |sum, point| {
-            (sum.0 + point.at_ms, sum.1 + point.delay_ms)
-        });
-        let mean_at = sum.0 / WINDOW as f64;
-        let mean_delay = sum.1 / WINDOW as f64;
-        let mut numerator = 0.0;
-        let mut denominator = 0.0;
+        // Both sums of a pass go side by side in one register.
+        let mut sums = [0.0; 2];
+        for point in &self.points {
+            sums = [sums[0] + point.at_ms, sums[1] + point.delay_ms];
+        }
+        let [mean_at, mean_delay] = sums.map(|sum| sum / WINDOW as f64);
+        let mut squares = [0.0; 2];
         for point in &self.points {
             let at = point.at_ms - mean_at;
-            numerator += at * (point.delay_ms - mean_delay);
-            denominator += at * at;
+            let delay = point.delay_ms - mean_delay;
+            squares = [squares[0] + at * at, squares[1] + at * delay];
         }
+        let [denominator, numerator] = squares;
         (denominator > 0.0).then(|| numerator / denominator)
     }
 }

@@ -1,6 +1,6 @@
 //! How likely what was observed is, on a path with certain properties.
 
-use super::observations::Observations;
+use super::observations::{Observations, WINDOW};
 
 pub(super) const FIRST_INHERENT_LOSS: f64 = 0.01;
 const MIN_INHERENT_LOSS: f64 = 1e-3;
@@ -46,32 +46,85 @@ impl Channel {
 }
 
 /// The observations, and how much faster paths are preferred under them.
-pub(super) struct Evidence<'a> {
-    observations: &'a Observations,
+pub(super) struct Evidence {
+    observed: [Weighed; WINDOW],
+    /// Thousands of bytes sent, by weight.
+    kilobytes: f64,
     preference: f64,
 }
 
-impl<'a> Evidence<'a> {
-    pub(super) fn new(observations: &'a Observations) -> Self {
+/// An observation, or several that have the same chance of loss, in thousands of bytes by weight.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weighed {
+    sent_bps: f64,
+    lost: f64,
+    received: f64,
+}
+
+impl Evidence {
+    pub(super) fn new(observations: &Observations) -> Self {
         let below = BIAS_THRESHOLD - observations.average_loss();
-        Self {
-            observations,
+        let mut evidence = Self {
+            observed: [Weighed::default(); WINDOW],
+            kilobytes: 0.0,
             preference: below / (BIAS_SMOOTHING + below.abs()),
+        };
+        let weighted = observations.weighted();
+        for (observed, (weight, observation)) in evidence.observed.iter_mut().zip(weighted) {
+            let scale = weight / 1_000.0;
+            *observed = Weighed {
+                sent_bps: observation.sent_bps,
+                lost: scale * observation.lost_bytes,
+                received: scale * (observation.bytes - observation.lost_bytes),
+            };
+            evidence.kilobytes += scale * observation.bytes;
         }
+        evidence
     }
 
     /// The channel with an inherent loss nearer to what the observations say, by one step of
-    /// Newton's method.
-    pub(super) fn fit(&self, channel: Channel) -> Channel {
+    /// Newton's method; and the logarithm of the likelihood of what was observed under it, with
+    /// the preference.
+    pub(super) fn judge(&self, channel: Channel) -> (Channel, f64) {
+        let below = self.below(channel.bandwidth_bps);
+        let fitted = self.fit(channel, &below);
+        (fitted, self.likelihood(fitted, &below))
+    }
+
+    /// What was sent at no more than a bandwidth: all of it has the channel's inherent loss.
+    fn below(&self, bandwidth_bps: f64) -> Weighed {
+        let mut sum = Weighed::default();
+        for observed in &self.observed {
+            if observed.sent_bps <= bandwidth_bps {
+                sum.lost += observed.lost;
+                sum.received += observed.received;
+            }
+        }
+        sum
+    }
+
+    /// What was sent at more than a bandwidth, and the rest as one.
+    fn split<'a>(
+        &'a self,
+        bandwidth_bps: f64,
+        below: &'a Weighed,
+    ) -> impl Iterator<Item = &'a Weighed> {
+        let above = self.observed.iter();
+        above
+            .filter(move |observed| observed.sent_bps > bandwidth_bps)
+            .chain([below])
+    }
+
+    fn fit(&self, channel: Channel, below: &Weighed) -> Channel {
         let channel = channel.with_feasible_loss(channel.inherent_loss);
         let mut first = 0.0;
         let mut second = 0.0;
-        for (weight, observation) in self.observations.weighted() {
-            let loss = channel.loss_probability(observation.sent_bps);
-            let lost = weight * observation.lost_bytes / 1_000.0;
-            let received = weight * (observation.bytes - observation.lost_bytes) / 1_000.0;
-            first += lost / loss - received / (1.0 - loss);
-            second -= lost / (loss * loss) + received / ((1.0 - loss) * (1.0 - loss));
+        for observed in self.split(channel.bandwidth_bps, below) {
+            let loss = channel.loss_probability(observed.sent_bps);
+            let lost = observed.lost / loss;
+            let received = observed.received / (1.0 - loss);
+            first += lost - received;
+            second -= lost / loss + received / (1.0 - loss);
         }
         if second >= 0.0 {
             // Nothing was observed.
@@ -80,17 +133,16 @@ impl<'a> Evidence<'a> {
         channel.with_feasible_loss(channel.inherent_loss - NEWTON_STEP * first / second)
     }
 
-    /// Logarithm of the likelihood of what was observed, with the preference.
-    pub(super) fn likelihood(&self, channel: Channel) -> f64 {
+    fn likelihood(&self, channel: Channel, below: &Weighed) -> f64 {
         let kbps = channel.bandwidth_bps / 1_000.0;
-        let bias = self.preference * (RATE_BIAS * kbps + LOG_RATE_BIAS * kbps.ln_1p());
-        let mut likelihood = 0.0;
-        for (weight, observation) in self.observations.weighted() {
-            let loss = channel.loss_probability(observation.sent_bps);
-            let bytes = observation.bytes / 1_000.0;
-            let lost = observation.lost_bytes / 1_000.0;
-            likelihood += weight * (lost * loss.ln() + (bytes - lost) * (1.0 - loss).ln());
-            likelihood += weight * bias * bytes;
+        let bias = RATE_BIAS * kbps + LOG_RATE_BIAS * kbps.ln_1p();
+        let mut likelihood = self.preference * bias * self.kilobytes;
+        for observed in self.split(channel.bandwidth_bps, below) {
+            let loss = channel.loss_probability(observed.sent_bps);
+            if observed.lost > 0.0 {
+                likelihood += observed.lost * loss.ln();
+            }
+            likelihood += observed.received * (1.0 - loss).ln();
         }
         likelihood
     }
@@ -121,7 +173,7 @@ mod tests {
             bandwidth_bps: 2_000_000.0,
         };
         for _ in 0..50 {
-            channel = evidence.fit(channel);
+            channel = evidence.judge(channel).0;
         }
         assert!((channel.inherent_loss - 0.08).abs() < 0.003, "{channel:?}");
     }
@@ -131,10 +183,11 @@ mod tests {
         let observations = observed(2_000_000.0, 0.5);
         let evidence = Evidence::new(&observations);
         let likelihood = |bandwidth_bps| {
-            evidence.likelihood(evidence.fit(Channel {
+            let channel = Channel {
                 inherent_loss: FIRST_INHERENT_LOSS,
                 bandwidth_bps,
-            }))
+            };
+            evidence.judge(channel).1
         };
         assert!(likelihood(1_000_000.0) > likelihood(2_000_000.0));
         assert!(likelihood(1_000_000.0) > likelihood(300_000.0));
@@ -144,11 +197,13 @@ mod tests {
     fn without_loss_the_faster_path_is_preferred() {
         let observations = observed(1_000_000.0, 0.0);
         let evidence = Evidence::new(&observations);
-        let channel = |bandwidth_bps| Channel {
-            inherent_loss: MIN_INHERENT_LOSS,
-            bandwidth_bps,
+        let likelihood = |bandwidth_bps| {
+            let channel = Channel {
+                inherent_loss: MIN_INHERENT_LOSS,
+                bandwidth_bps,
+            };
+            evidence.judge(channel).1
         };
-        let likelihood = |bandwidth_bps| evidence.likelihood(channel(bandwidth_bps));
         assert!(likelihood(1_020_000.0) > likelihood(1_000_000.0));
     }
 }

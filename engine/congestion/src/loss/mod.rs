@@ -113,6 +113,7 @@ impl LossEstimate {
     }
 
     /// A packet was reported for the first time.
+    #[inline]
     pub(crate) fn packet(&mut self, sent_us: u64, bytes: u64, lost: bool) {
         self.observations.packet(sent_us, bytes, lost);
     }
@@ -190,11 +191,10 @@ impl LossEstimate {
             .chain([acknowledged, ceiling])
             .flatten()
         {
-            let candidate = evidence.fit(Channel {
+            let (candidate, likelihood) = evidence.judge(Channel {
                 bandwidth_bps: bps.min(most_bps.max(best.bandwidth_bps)),
                 ..best
             });
-            let likelihood = evidence.likelihood(candidate);
             if likelihood > highest {
                 (likeliest, highest) = (candidate, likelihood);
             }

@@ -3,7 +3,7 @@
 use crate::{millis, rate_bps};
 
 /// Observations kept.
-const WINDOW: usize = 15;
+pub(super) const WINDOW: usize = 15;
 /// Time an observation takes at least, by the times the packets were sent.
 const MIN_DURATION_US: u64 = millis(250);
 /// Weight of an observation, relative to the one after it.
@@ -70,6 +70,7 @@ impl Observations {
     }
 
     /// A packet was reported for the first time.
+    #[inline]
     pub(super) fn packet(&mut self, sent_us: u64, bytes: u64, lost: bool) {
         self.closed_us.get_or_insert(sent_us);
         self.latest_us = self.latest_us.max(sent_us);

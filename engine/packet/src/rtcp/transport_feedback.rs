@@ -61,19 +61,36 @@ impl Chunk {
         }
     }
 
-    /// The status at `index`, which is below [`Self::len`]; `None` for the reserved symbol.
-    const fn symbol(self, index: u16) -> Option<Symbol> {
-        let bits = match self.0 >> 14 {
-            0 | 1 => self.0 >> 13 & 3,
-            2 => self.0 >> (ONE_BIT_STATUSES - 1 - index) & 1,
-            _ => self.0 >> (2 * (TWO_BIT_STATUSES - 1 - index)) & 3,
-        };
-        Symbol::from_bits(bits)
+    /// The symbols, the first one uppermost; how many bits each has, and how many there are from
+    /// one to the next.
+    const fn symbols(self) -> (u16, u8, u8) {
+        match self.0 >> 14 {
+            0 | 1 => (self.0 << 1 & 0xc000, 2, 0),
+            2 => (self.0 << 2, 1, 1),
+            _ => (self.0 << 2, 2, 2),
+        }
     }
 
-    /// True where every status is the same, so that a run can be taken in one step.
-    const fn is_run(self) -> bool {
-        self.0 >> 15 == 0
+    /// Bytes of the deltas of the first `count` statuses, which it holds; `None` where one of them
+    /// is the reserved symbol.
+    const fn deltas_len(self, count: u16) -> Option<usize> {
+        let (symbols, symbol_bits, step_bits) = self.symbols();
+        if step_bits == 0 {
+            return match Symbol::from_bits(symbols >> (16 - symbol_bits)) {
+                Some(symbol) => Some(symbol.delta_len() * count as usize),
+                None => None,
+            };
+        }
+        // A symbol is the number of its bytes: all of them are added up at once.
+        let counted = symbols & !(u16::MAX >> (count * step_bits as u16));
+        let (low, high) = match symbol_bits {
+            1 => (counted, 0),
+            _ => (counted & 0x5555, counted >> 1 & 0x5555),
+        };
+        if low & high != 0 {
+            return None;
+        }
+        Some((low.count_ones() + 2 * high.count_ones()) as usize)
     }
 }
 
@@ -146,13 +163,7 @@ fn measure(bytes: &[u8], status_count: u16) -> Option<(usize, usize)> {
         chunks_len += CHUNK_LEN;
         let used = chunk.len().min(left);
         left -= used;
-        if chunk.is_run() {
-            deltas_len += chunk.symbol(0)?.delta_len() * usize::from(used);
-            continue;
-        }
-        for index in 0..used {
-            deltas_len += chunk.symbol(index)?.delta_len();
-        }
+        deltas_len += chunk.deltas_len(used)?;
     }
     Some((chunks_len, deltas_len))
 }
@@ -166,8 +177,8 @@ pub struct StatusIter<'a> {
 impl Iterator for StatusIter<'_> {
     type Item = (u16, Option<i16>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.walk.chunk()?;
         self.walk.step()
     }
 }
@@ -183,10 +194,8 @@ impl Iterator for ReceivedIter<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let chunk = self.walk.chunk()?;
-            if chunk.is_run() && chunk.symbol(0) == Some(Symbol::NotReceived) {
-                self.walk.skip_chunk(chunk);
-            } else if let (sequence, Some(delta)) = self.walk.step()? {
+            self.walk.skip_lost_run();
+            if let (sequence, Some(delta)) = self.walk.step()? {
                 return Some((sequence, delta));
             }
         }
@@ -198,10 +207,17 @@ impl Iterator for ReceivedIter<'_> {
 struct Walk<'a> {
     chunks: &'a [u8],
     deltas: &'a [u8],
-    /// Statuses already taken from the chunk in front.
-    index: u16,
     sequence: u16,
+    /// Statuses behind the chunk under way.
     left: u16,
+    /// Statuses left of the chunk under way.
+    in_chunk: u16,
+    /// Their symbols, the next one uppermost.
+    symbols: u16,
+    /// Bits of a symbol.
+    symbol_bits: u8,
+    /// Bits from one symbol to the next: none in a run.
+    step_bits: u8,
 }
 
 impl<'a> Walk<'a> {
@@ -209,55 +225,59 @@ impl<'a> Walk<'a> {
         Self {
             chunks: feedback.chunks,
             deltas: feedback.deltas,
-            index: 0,
             sequence: feedback.base_sequence,
             left: feedback.status_count,
+            in_chunk: 0,
+            symbols: 0,
+            symbol_bits: 1,
+            step_bits: 0,
         }
     }
 
-    /// The chunk with the next status; `None` at the end.
-    fn chunk(&mut self) -> Option<Chunk> {
-        if self.left == 0 {
-            return None;
-        }
-        loop {
+    /// Goes on to the next chunk that has statuses; `None` at the end.
+    fn next_chunk(&mut self) -> Option<()> {
+        while self.in_chunk == 0 && self.left > 0 {
             let chunk = Chunk(u16_at(self.chunks, 0)?);
-            if self.index < chunk.len() {
-                return Some(chunk);
-            }
             self.chunks = &self.chunks[CHUNK_LEN..];
-            self.index = 0;
+            self.in_chunk = chunk.len().min(self.left);
+            self.left -= self.in_chunk;
+            (self.symbols, self.symbol_bits, self.step_bits) = chunk.symbols();
         }
+        (self.in_chunk > 0).then_some(())
     }
 
     /// Takes the next status.
+    #[inline]
     fn step(&mut self) -> Option<(u16, Option<i16>)> {
-        let symbol = self.chunk()?.symbol(self.index)?;
-        let (delta, rest) = self.deltas.split_at_checked(symbol.delta_len())?;
-        let delta = match *delta {
-            [small] => Some(i16::from(small)),
-            [high, low] => Some(i16::from_be_bytes([high, low])),
-            _ => None,
-        };
-        self.deltas = rest;
-        self.index += 1;
-        self.left -= 1;
+        if self.in_chunk == 0 {
+            self.next_chunk()?;
+        }
+        let symbol = self.symbols >> (16 - self.symbol_bits);
+        self.symbols <<= self.step_bits;
+        self.in_chunk -= 1;
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
+        let delta = match (Symbol::from_bits(symbol)?, self.deltas) {
+            (Symbol::NotReceived, _) => None,
+            (Symbol::SmallDelta, &[small, ref rest @ ..]) => {
+                self.deltas = rest;
+                Some(i16::from(small))
+            }
+            (Symbol::LargeDelta, &[high, low, ref rest @ ..]) => {
+                self.deltas = rest;
+                Some(i16::from_be_bytes([high, low]))
+            }
+            _ => return None,
+        };
         Some((sequence, delta))
     }
 
-    /// Takes all statuses that are left of `chunk`, the one in front, whose packets were all lost.
-    const fn skip_chunk(&mut self, chunk: Chunk) {
-        let in_chunk = chunk.len() - self.index;
-        let skipped = if in_chunk < self.left {
-            in_chunk
-        } else {
-            self.left
-        };
-        self.index += skipped;
-        self.left -= skipped;
-        self.sequence = self.sequence.wrapping_add(skipped);
+    /// Takes all statuses that are left of the next chunk if it is a run of lost packets.
+    fn skip_lost_run(&mut self) {
+        while self.next_chunk().is_some() && self.step_bits == 0 && self.symbols == 0 {
+            self.sequence = self.sequence.wrapping_add(self.in_chunk);
+            self.in_chunk = 0;
+        }
     }
 }
 
