@@ -1,0 +1,110 @@
+// Runs the comparison; scripts/compare starts it inside a namespace.
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+import { memoryBytes, pinThisProcess } from './processes.mjs';
+import { readSettings } from './settings.mjs';
+import { figuresOf, machine, summarize, table } from './summary.mjs';
+
+const MEMORY_INTERVAL_MS = 200;
+
+async function main() {
+    const settings = await readSettings(process.argv.slice(2));
+    pinThisProcess(settings.generatorCore);
+    const runs = [];
+    for (let round = 1; round <= settings.rounds; round += 1) {
+        for (const server of settings.servers) {
+            const run = await oneRun(settings, server, round);
+            runs.push(run);
+            const { cpuUsPerPacket, p50Ms, p99Ms } = run.figures ?? {};
+            process.stderr.write(
+                `round ${round}/${settings.rounds} ${server.name}: ${
+                    run.problem ?? `${cpuUsPerPacket?.toFixed(2) ?? '-'} us per packet, ` +
+                    `p50 ${p50Ms?.toFixed(2)} ms, p99 ${p99Ms?.toFixed(2)} ms`
+                }\n`,
+            );
+        }
+    }
+    const about = machine(settings);
+    const summary = summarize(settings.servers, runs);
+    process.stdout.write(table(settings, about, summary, runs));
+    if (settings.json) {
+        const scenario = settings.scenario.join(' ');
+        const all = { scenario, machine: about, servers: summary, runs };
+        writeFileSync(settings.json, `${JSON.stringify(all, undefined, 2)}\n`);
+    }
+    if (!runs.some((run) => run.figures)) process.exitCode = 2;
+    else if (runs.some((run) => run.problem)) process.exitCode = 1;
+}
+
+/** Starts a server, plays the scenario, ends the server. */
+async function oneRun(settings, server, round) {
+    const name = `${server.name.replace('/', '-')}-${round}`;
+    const folder = settings.logs
+        ? path.join(settings.logs, name)
+        : mkdtempSync(path.join(os.tmpdir(), 'weirgate-compare-'));
+    mkdirSync(folder, { recursive: true });
+    const run = { server: server.name, round };
+    let running;
+    try {
+        running = await server.start({
+            core: settings.serverCore, ip: settings.ip, folder, binaries: settings.binaries,
+            variant: server.variant,
+        });
+        const idleBytes = memoryBytes(running.pids);
+        let peakBytes = idleBytes;
+        const watch = setInterval(() => {
+            peakBytes = Math.max(peakBytes, memoryBytes(running.pids));
+        }, MEMORY_INTERVAL_MS);
+        try {
+            run.outcome = await play(settings, running, folder);
+        } finally {
+            clearInterval(watch);
+        }
+        run.figures = figuresOf(run.outcome, { idleBytes, peakBytes });
+        run.problem = problemOf(run.outcome);
+    } catch (error) {
+        run.problem = String(error.message ?? error);
+    } finally {
+        await running?.close();
+        if (!settings.logs) rmSync(folder, { recursive: true, force: true });
+    }
+    if (run.problem) delete run.figures;
+    return run;
+}
+
+/** What weirgate-loadgen found out. */
+async function play(settings, running, folder) {
+    const file = path.join(folder, 'outcome.json');
+    const own = ['--server', running.url, '--json', file, '--quiet'];
+    const processes = running.pids.flatMap((pid) => ['--process', String(pid)]);
+    const program = path.join(settings.binaries, 'weirgate-loadgen');
+    const child = spawn(program, [...own, ...processes, ...settings.scenario], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let complaint = '';
+    child.stderr.on('data', (chunk) => (complaint = (complaint + chunk).slice(-4000)));
+    const code = await new Promise((resolve, reject) => {
+        child.once('error', reject);
+        child.once('close', resolve);
+    });
+    // 1 is a bound that was broken, which the figures show.
+    if (code !== 0 && code !== 1) throw new Error(`weirgate-loadgen: ${complaint.trim()}`);
+    return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+function problemOf({ participants, ending, inconclusive, totals }) {
+    if (ending.how !== 'completed') return `${ending.how}: ${ending.why ?? ''}`;
+    if (participants.failed > 0) return `${participants.failed} could not join: ${participants.failures[0]}`;
+    if (totals.silentFlows > 0) return `${totals.silentFlows} receivers heard nothing`;
+    if (inconclusive.length > 0) return `inconclusive: ${inconclusive.join('; ')}`;
+    return undefined;
+}
+
+main().catch((error) => {
+    process.stderr.write(`compare: ${error.message}\n`);
+    process.exitCode = 2;
+});
