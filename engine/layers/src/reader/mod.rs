@@ -1,0 +1,117 @@
+//! Reading what layer a packet is of, once, as it comes from its source.
+
+mod dependency;
+mod units;
+mod vp8;
+mod vp9;
+
+use weirgate_packet::payload;
+use weirgate_packet::payload::av1;
+use weirgate_wire::Codec;
+
+use crate::packet_layers::PacketLayers;
+use dependency::Dependencies;
+use units::Units;
+
+/// A packet as it comes from its source.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// What the payload is.
+    pub codec: Codec,
+    /// Sequence number in the source stream, counted on over wraps and restarts.
+    pub sequence: u64,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// Marker bit.
+    pub marker: bool,
+    /// The payload without padding.
+    pub payload: &'a [u8],
+    /// Data of the dependency descriptor extension.
+    pub descriptor: Option<&'a [u8]>,
+}
+
+/// Reads the packets of one source stream. About 160 bytes, and some 5 KiB more from the first
+/// dependency structure on.
+#[derive(Debug, Default)]
+pub struct LayerReader {
+    units: Units,
+    pictures: Pictures,
+    dependencies: Option<Box<Dependencies>>,
+}
+
+/// Counts pictures by timestamp, and knows how many spatial layers the last ones had.
+#[derive(Debug, Default)]
+struct Pictures {
+    count: u64,
+    timestamp: u32,
+    newest_sequence: Option<u64>,
+    /// Highest spatial layer of the newest picture, as far as it came.
+    top: u8,
+    /// That of the picture before.
+    top_before: u8,
+}
+
+impl LayerReader {
+    /// Reads a packet. Each is to be read once, in the order of arrival.
+    pub fn read(&mut self, packet: &Incoming<'_>) -> PacketLayers {
+        let is_key = match packet.descriptor.and_then(dependency::start) {
+            // Behind end-to-end encryption nothing else is to be trusted.
+            Some(start) => start.start_of_frame && start.has_structure,
+            None => payload::is_key_frame(packet.codec, packet.payload),
+        };
+        let mut layers = match packet.codec {
+            Codec::Vp8 => vp8::read(&mut self.units, packet, is_key),
+            Codec::Vp9 => vp9::read(&mut self.units, packet),
+            _ => self.read_plain(packet),
+        };
+        layers.begins_key_frame = is_key;
+        layers.marker = packet.marker;
+        if layers.is_layered {
+            self.pictures.place(packet, &mut layers);
+        }
+        layers
+    }
+
+    /// Codecs whose payload tells nothing of layers: the dependency descriptor may.
+    fn read_plain(&mut self, packet: &Incoming<'_>) -> PacketLayers {
+        let by_descriptor = packet.descriptor.and_then(|data| {
+            let dependencies = self.dependencies.get_or_insert_default();
+            dependencies.read(&mut self.units, packet.sequence, data)
+        });
+        let is_fragment = || {
+            av1::Av1AggregationHeader::parse(packet.payload)
+                .is_some_and(|header| header.continues_previous)
+        };
+        by_descriptor.unwrap_or_else(|| PacketLayers {
+            begins_frame: packet.codec != Codec::Av1 || !is_fragment(),
+            ends_frame: packet.marker,
+            ..PacketLayers::default()
+        })
+    }
+}
+
+impl Pictures {
+    /// Gives a packet of a layered frame its picture, and what spatial layers there are now.
+    fn place(&mut self, packet: &Incoming<'_>, layers: &mut PacketLayers) {
+        let spatial = layers.frame.layer.spatial;
+        let is_newest = self.newest_sequence.is_none_or(|s| packet.sequence > s);
+        if is_newest {
+            let is_first = self.newest_sequence.is_none();
+            self.newest_sequence = Some(packet.sequence);
+            if is_first || self.timestamp != packet.timestamp {
+                self.count += 1;
+                self.timestamp = packet.timestamp;
+                self.top_before = if is_first { 0 } else { self.top };
+                self.top = spatial;
+            }
+        }
+        if self.timestamp == packet.timestamp {
+            self.top = self.top.max(spatial);
+            layers.frame.picture = self.count;
+        } else {
+            layers.frame.picture = self.count.saturating_sub(1);
+        }
+        let there = crate::Targets::up_to_spatial(self.top_before.max(spatial));
+        layers.frame.available = layers.frame.available.and(there);
+    }
+}

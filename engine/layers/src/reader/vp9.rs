@@ -1,0 +1,76 @@
+//! VP9: spatial and temporal layers by the payload descriptor (RFC 9628 section 4.2).
+
+use weirgate_packet::payload::vp9::{Vp9Descriptor, Vp9Layer};
+
+use super::vp8::{extend, picture_number, small};
+use super::{Incoming, Units};
+use crate::packet_layers::{Climb, FrameLayers, PacketLayers};
+use crate::targets::{Layer, Targets};
+
+pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
+    let Some(descriptor) = Vp9Descriptor::parse(packet.payload) else {
+        return PacketLayers::default();
+    };
+    let mut layers = PacketLayers {
+        begins_frame: descriptor.frame_begin,
+        ends_frame: descriptor.frame_end,
+        picture_number: picture_number(descriptor.picture_id),
+        tl0: small(descriptor.tl0_pic_idx_offset).zip(descriptor.tl0_pic_idx),
+        ..PacketLayers::default()
+    };
+    let (Some(picture_id), Some(indices)) = (descriptor.picture_id, descriptor.layer) else {
+        return layers;
+    };
+    let layer = Layer::new(indices.spatial, indices.temporal);
+    // Where no higher layer of the same picture refers to it, only its own needs it.
+    let present = match descriptor.not_spatial_reference {
+        true => Targets::row_from(layer),
+        false => Targets::from(layer),
+    };
+    let (grants, climb) = grants(&descriptor, indices, layer, present);
+    layers.is_layered = true;
+    layers.frame = FrameLayers {
+        unit: extend(units, packet.sequence, picture_id),
+        layer,
+        present,
+        needed: present,
+        grants,
+        climb,
+        is_independent: !descriptor.inter_picture,
+        available: Targets::ALL,
+        ..FrameLayers::default()
+    };
+    layers
+}
+
+/// What can be decoded from this frame on.
+fn grants(
+    descriptor: &Vp9Descriptor,
+    indices: Vp9Layer,
+    layer: Layer,
+    present: Targets,
+) -> (Targets, Climb) {
+    if !descriptor.inter_picture {
+        // Layers above this one may go on with what they had, but for a key frame.
+        let own = Targets::row_from(layer);
+        return match (layer.spatial, indices.inter_layer) {
+            (0, _) => (present, Climb::References),
+            (_, false) => (own, Climb::References),
+            (_, true) => (own, Climb::Spatial),
+        };
+    }
+    if !indices.switching_up {
+        return (Targets::NONE, Climb::References);
+    }
+    // Later pictures of higher temporal layers refer to none of these layers before this one. In
+    // flexible mode senders mean by the bit that this picture itself does not.
+    let first = match descriptor.flexible && layer.temporal > 0 {
+        true => layer.temporal,
+        false => layer.temporal + 1,
+    };
+    if first > Layer::TOP.temporal {
+        return (Targets::NONE, Climb::References);
+    }
+    let from = Targets::from(Layer::new(layer.spatial, first));
+    (from.and(present), Climb::Temporal)
+}

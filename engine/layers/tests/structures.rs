@@ -1,0 +1,76 @@
+//! What selectors do with whole streams of every structure.
+
+mod model;
+
+use model::call::Call;
+use model::encoder::{Between, Structure};
+use weirgate_layers::Layer;
+use weirgate_wire::Codec;
+
+fn structures() -> Vec<Structure> {
+    let mut all = vec![Structure::new(Codec::H264, 1, 1, Between::Never)];
+    for temporal in 1..=3 {
+        all.push(Structure::new(Codec::Vp8, 1, temporal, Between::Never));
+        for codec in [Codec::Vp9, Codec::Av1] {
+            all.push(Structure::new(codec, 1, temporal, Between::Always));
+            for between in [Between::Always, Between::KeyPictures, Between::Never] {
+                all.push(Structure::new(codec, 3, temporal, between));
+            }
+        }
+    }
+    all.push(Structure {
+        flexible: true,
+        ..Structure::new(Codec::Vp9, 3, 3, Between::Always)
+    });
+    all.push(Structure {
+        long_picture_id: false,
+        ..Structure::new(Codec::Vp8, 1, 3, Between::Never)
+    });
+    all
+}
+
+fn is_layered(structure: &Structure) -> bool {
+    structure.codec != Codec::H264
+}
+
+#[test]
+fn every_target_of_every_structure_is_reached_and_can_be_decoded() {
+    for structure in structures().into_iter().filter(is_layered) {
+        let mut call = Call::new(&[structure], 7, true);
+        let mut switches = 0;
+        for step in 0..60u32 {
+            let spatial = ((step * 7 + step / 5) % u32::from(structure.spatial)) as u8;
+            let temporal = ((step * 5 + step / 7) % u32::from(structure.temporal)) as u8;
+            call.target(0, spatial, temporal);
+            call.pictures(23);
+            let layers = call.selector.layers();
+            let expected = Layer { spatial, temporal };
+            assert_eq!(layers, Some((0, expected)), "{structure:?}, step {step}");
+            switches += 1;
+        }
+        call.finish();
+        assert_eq!(switches, 60);
+        call.assert_seamless();
+    }
+}
+
+#[test]
+fn only_the_wanted_layers_are_sent() {
+    for structure in structures().into_iter().filter(is_layered) {
+        for spatial in 0..structure.spatial {
+            for temporal in 0..structure.temporal {
+                let mut call = Call::new(&[structure], 3, true);
+                call.target(0, spatial, temporal);
+                call.pictures(40);
+                for received in call.receiver.media() {
+                    let frame = &received.packet.frame;
+                    assert!(frame.temporal <= temporal);
+                    assert!(frame.spatial <= spatial);
+                    if structure.between != Between::Always && received.turn > 60 {
+                        assert_eq!(frame.spatial, spatial, "{structure:?}");
+                    }
+                }
+            }
+        }
+    }
+}
