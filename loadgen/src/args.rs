@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use weirgate_loadgen::api::Api;
+use weirgate_loadgen::capacity::{CapacityArgs, Trial};
 use weirgate_loadgen::link::LinkArgs;
-use weirgate_loadgen::outcome::Bounds;
-use weirgate_loadgen::scenario::{Livestream, Transport};
+use weirgate_loadgen::outcome::{Bounds, Outcome};
+use weirgate_loadgen::scenario::{Interrupt, Livestream, Progress, Transport};
 use weirgate_loadgen::sender::{AudioShape, Burst, Shape, VideoShape};
 use weirgate_loadgen::srtp_leg::SrtpSuite;
 use weirgate_loadgen::units::{parse_bitrate, parse_duration, parse_part};
 
 /// Plays a scenario against a server with real clients and says what was lost, late or wrong.
 ///
-/// Exit code 0: all bounds kept; 1: a bound broken, or the server failed; 2: nothing measured.
+/// Exit code 0: all bounds kept; 1: a bound broken, or the server failed; 2: nothing measured;
+/// 3: inconclusive, as this program was itself the bottleneck.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {
@@ -30,18 +33,23 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(crate) token: Option<String>,
-    /// Writes the figures to this file too.
+    /// Writes the figures to this file too; to standard output, in place of the table, with `-`.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Writes a page with charts to this file, one that loads nothing from elsewhere.
+    #[arg(long, global = true, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Fails where more than this part is lost, such as 0 or 0.1%.
     #[arg(long, global = true, value_parser = parse_part)]
     pub(crate) max_loss: Option<f64>,
     /// Fails where the 99th percentile of the latency is over this, such as 20ms.
     #[arg(long, global = true, value_parser = parse_duration)]
     pub(crate) max_p99: Option<Duration>,
-    /// No progress bar.
+    /// No progress on standard error.
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) capacity: CapacityArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -53,6 +61,13 @@ impl Args {
             max_loss: self.max_loss,
             max_p99_ms: self.max_p99.map(|bound| bound.as_secs_f64() * 1000.0),
         }
+    }
+
+    /// Whether standard output belongs to the JSON.
+    pub(crate) fn json_to_stdout(&self) -> bool {
+        self.json
+            .as_deref()
+            .is_some_and(|path| path.as_os_str() == "-")
     }
 }
 
@@ -67,6 +82,42 @@ pub(crate) enum Command {
 pub(crate) enum Scenario {
     /// One sends, many receive.
     Livestream(LivestreamArgs),
+}
+
+impl Scenario {
+    /// Plays it: as it was asked for, or as a trial wants it.
+    pub(crate) async fn run(
+        &self,
+        api: &Api,
+        interrupt: &Interrupt,
+        progress: &dyn Progress,
+        trial: Option<Trial>,
+    ) -> Result<Outcome> {
+        match self {
+            Self::Livestream(args) => {
+                let mut livestream = args.scenario()?;
+                if let Some(trial) = trial {
+                    livestream.receivers = usize::try_from(trial.load)?;
+                    livestream.duration = trial.duration;
+                }
+                livestream.run(api, interrupt, progress).await
+            }
+        }
+    }
+
+    /// How long it measures.
+    pub(crate) fn duration(&self) -> Duration {
+        match self {
+            Self::Livestream(args) => args.duration,
+        }
+    }
+
+    /// What the load of a trial is a number of.
+    pub(crate) fn load_unit(&self) -> &'static str {
+        match self {
+            Self::Livestream(_) => "receivers",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@
 //! RTP and RTCP come from the `dtls`, `webrtc-srtp`, `rtp` and `rtcp` packages, and ICE is its own.
 
 pub mod api;
+pub mod capacity;
 pub mod clock;
 pub mod dtls_client;
 pub mod harness;
@@ -17,6 +18,7 @@ pub mod outcome;
 pub mod plain_client;
 pub mod random;
 pub mod receiver;
+pub mod report;
 pub mod rtp_parameters;
 pub mod scenario;
 pub mod sender;

@@ -1,38 +1,42 @@
 //! `weirgate-loadgen`: plays a scenario against a server and says what came of it.
 
 mod args;
-mod progress;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use serde::Serialize;
 use weirgate_loadgen::api::Api;
-use weirgate_loadgen::link;
-use weirgate_loadgen::outcome::Verdict;
-use weirgate_loadgen::scenario::{Interrupt, Progress, Silent};
-use weirgate_loadgen::verdict;
+use weirgate_loadgen::capacity::{self, Capacity, CapacityArgs, Trial};
+use weirgate_loadgen::outcome::{Outcome, Verdict};
+use weirgate_loadgen::scenario::Interrupt;
+use weirgate_loadgen::{link, report, verdict};
 
 use args::{Args, Command, Scenario};
-use progress::Bar;
 
 /// A bound was broken, or the server did wrong.
 const EXIT_FAILED: u8 = 1;
 /// Nothing could be measured.
 const EXIT_NOT_RUN: u8 = 2;
+/// This program was itself the bottleneck.
+const EXIT_INCONCLUSIVE: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.command {
+        Command::Scenario(scenario) if args.capacity.find_capacity => find(&args, scenario).await,
         Command::Scenario(scenario) => play(&args, scenario).await,
         Command::Link(link) => link::run(link, args.json.as_deref(), args.quiet)
             .await
-            .map(|()| true),
+            .map(|()| Verdict::Passed),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(EXIT_FAILED),
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(EXIT_FAILED),
+        Ok(Verdict::Inconclusive) => ExitCode::from(EXIT_INCONCLUSIVE),
         Err(error) => {
             eprintln!("weirgate-loadgen: {error:#}");
             ExitCode::from(EXIT_NOT_RUN)
@@ -40,41 +44,76 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn play(args: &Args, scenario: &Scenario) -> Result<bool> {
+/// One run.
+async fn play(args: &Args, scenario: &Scenario) -> Result<Verdict> {
     let api = Api::new(&args.server, args.token.clone())?;
     let interrupt = interrupt_on_ctrl_c();
-    let bar;
-    let progress: &dyn Progress = if args.quiet {
-        &Silent
-    } else {
-        bar = Bar::new();
-        &bar
-    };
-    let mut outcome = match scenario {
-        Scenario::Livestream(livestream) => {
-            livestream
-                .scenario()?
-                .run(&api, &interrupt, progress)
-                .await?
-        }
-    };
+    let progress = report::progress(args.quiet);
+    let mut outcome = scenario.run(&api, &interrupt, &*progress, None).await?;
+    drop(progress);
     outcome.bounds = args.bounds();
     verdict::judge(&mut outcome);
-    let text = serde_json::to_string_pretty(&outcome)?;
-    match &args.json {
-        Some(path) => std::fs::write(path, text)
-            .with_context(|| format!("can not write {}", path.display()))?,
-        None => println!("{text}"),
+    write_json(args, &outcome)?;
+    write_report(args, || report::run_html(&outcome))?;
+    print(args, || report::run_text(&outcome));
+    Ok(outcome.verdict)
+}
+
+/// Runs until the server's capacity is known.
+async fn find(args: &Args, scenario: &Scenario) -> Result<Verdict> {
+    let api = Api::new(&args.server, args.token.clone())?;
+    let interrupt = interrupt_on_ctrl_c();
+    let progress = report::progress(args.quiet);
+    let settings = args.capacity.settings(scenario.duration())?;
+    let bounds = CapacityArgs::bounds(args.bounds());
+    let unit = scenario.load_unit();
+    let run = async |trial: Trial| -> Result<Outcome> {
+        let mut outcome = scenario
+            .run(&api, &interrupt, &*progress, Some(trial))
+            .await?;
+        outcome.bounds = bounds;
+        verdict::judge(&mut outcome);
+        Ok(outcome)
+    };
+    let found: Capacity = capacity::search(settings, unit, run, |trial| {
+        progress.line(&report::trial_line(trial, unit));
+    })
+    .await?;
+    drop(progress);
+    write_json(args, &found)?;
+    write_report(args, || report::capacity_html(&found))?;
+    print(args, || report::capacity_text(&found));
+    Ok(found.verdict())
+}
+
+/// The table gives way to JSON on standard output.
+fn print(args: &Args, text: impl FnOnce() -> String) {
+    if !args.json_to_stdout() {
+        print!("{}", text());
     }
-    for failure in &outcome.failures {
-        eprintln!("FAILED: {failure}");
+}
+
+fn write_json(args: &Args, figures: &impl Serialize) -> Result<()> {
+    let Some(path) = &args.json else {
+        return Ok(());
+    };
+    let text = report::json(figures)?;
+    if args.json_to_stdout() {
+        print!("{text}");
+        return Ok(());
     }
-    if outcome.verdict == Verdict::Inconclusive {
-        for reason in &outcome.inconclusive {
-            eprintln!("INCONCLUSIVE: {reason}");
-        }
+    write(path, &text)
+}
+
+fn write_report(args: &Args, html: impl FnOnce() -> Result<String>) -> Result<()> {
+    match &args.report {
+        Some(path) => write(path, &html()?),
+        None => Ok(()),
     }
-    Ok(outcome.failures.is_empty())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("can not write {}", path.display()))
 }
 
 /// The first Ctrl-C ends the run with its figures, the second ends the program.

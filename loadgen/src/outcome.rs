@@ -59,6 +59,29 @@ pub struct Outcome {
     pub inconclusive: Vec<String>,
 }
 
+impl Outcome {
+    /// Different packets that all receivers together got per second of the measured time.
+    pub fn received_per_second(&self) -> f64 {
+        self.per_second(self.totals.received, |second| second.received_packets)
+    }
+
+    /// Bits that all receivers together got per second of the measured time.
+    pub fn received_bitrate(&self) -> f64 {
+        self.per_second(self.totals.wire_bytes, |second| second.wire_bytes) * 8.0
+    }
+
+    /// By the timeline, or by the total where there is none.
+    fn per_second(&self, total: u64, of: impl Fn(&Second) -> u64) -> f64 {
+        let measured = || self.timeline.iter().filter(|second| second.measured);
+        let seconds: f64 = measured().map(|second| second.length_s).sum();
+        if seconds > 0.0 {
+            measured().map(of).sum::<u64>() as f64 / seconds
+        } else {
+            total as f64 / self.seconds.max(0.001)
+        }
+    }
+}
+
 /// Who came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
