@@ -283,6 +283,25 @@ fn changes_come_when_they_were_told_to() {
 }
 
 #[test]
+fn commands_are_obeyed_at_once() {
+    if is_missing() {
+        return;
+    }
+    let mut link = Link::start(&["--commands"]);
+    link.command("both:delay=1s");
+    link.command("down:delay=30ms");
+    let changed = link.event("changed");
+    assert_eq!(
+        (changed["up"].as_str(), changed["down"].as_str()),
+        (Some(""), Some("delay=30ms"))
+    );
+    let pings = ping(&link, 10, 0.02);
+    assert_eq!(pings.round_trips.len(), 10);
+    assert!(pings.round_trips.iter().all(|&(_, time)| time >= 29.9));
+    link.stop();
+}
+
+#[test]
 fn nothing_stays_behind() {
     if is_missing() {
         return;

@@ -77,6 +77,9 @@ pub struct LinkArgs {
     /// Between figures while it runs.
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     interval: Duration,
+    /// Takes changes on standard input, a line each, such as `down:rate=500k`, and puts them at once.
+    #[arg(long)]
+    pub(super) commands: bool,
     /// Prints JSON, one object per line, in place of text: `ready`, `changed`, `figures`, `end`.
     #[arg(long)]
     pub(super) json_lines: bool,

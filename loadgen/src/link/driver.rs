@@ -1,6 +1,7 @@
 //! The thread that carries packets between two devices.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,13 +42,15 @@ pub enum Event {
     /// Settings were changed.
     Changed(Duration, Both),
     /// So it stands.
-    Figures(Duration, [Figures; 2]),
+    Figures(Duration, Box<[Figures; 2]>),
 }
 
 /// A running link; ends when dropped.
 #[derive(Debug)]
 pub struct Driver {
-    stop: OwnedFd,
+    commands: Sender<Command>,
+    /// Wakes the thread when there is a command.
+    wake: OwnedFd,
     thread: Option<JoinHandle<Result<[Figures; 2]>>>,
 }
 
@@ -58,18 +61,25 @@ impl Driver {
         options: DriverOptions,
         devices: [SyncDevice; 2],
     ) -> Result<(Self, UnboundedReceiver<Event>)> {
-        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let stopped = stop.try_clone()?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let woken = wake.try_clone()?;
+        let (commands, commanded) = channel();
         let (events, received) = unbounded_channel();
-        let carrier = Carrier::new(plan, options, devices, stopped, events);
+        let carrier = Carrier::new(plan, options, devices, (commanded, woken), events);
         let thread = std::thread::Builder::new()
             .name("link".to_owned())
             .spawn(move || carrier.run())?;
         let driver = Self {
-            stop,
+            commands,
+            wake,
             thread: Some(thread),
         };
         Ok((driver, received))
+    }
+
+    /// Puts other settings at once.
+    pub fn change(&self, change: Both) {
+        self.command(Command::Change(change));
     }
 
     /// Ends it; gives the last figures: of the way up, of the way down.
@@ -78,10 +88,17 @@ impl Driver {
             .unwrap_or_else(|| Err(anyhow!("the link has no thread")))
     }
 
+    /// Where its thread has ended nobody takes it, and `stop` says why.
+    fn command(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            // It can only fail where the thread is to wake already.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
     fn end(&mut self) -> Option<Result<[Figures; 2]>> {
         let thread = self.thread.take()?;
-        // It can only fail where a byte waits already.
-        let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
+        self.command(Command::Stop);
         Some(
             thread
                 .join()
@@ -96,6 +113,12 @@ impl Drop for Driver {
     }
 }
 
+#[derive(Debug)]
+enum Command {
+    Change(Both),
+    Stop,
+}
+
 struct Carrier {
     /// Near, far.
     devices: [SyncDevice; 2],
@@ -103,7 +126,8 @@ struct Carrier {
     directions: [Direction; 2],
     steps: std::vec::IntoIter<Step>,
     interval: Duration,
-    stopped: OwnedFd,
+    commands: Receiver<Command>,
+    woken: OwnedFd,
     events: UnboundedSender<Event>,
     started: Instant,
     next_figures: Duration,
@@ -120,7 +144,7 @@ impl Carrier {
         plan: Plan,
         options: DriverOptions,
         devices: [SyncDevice; 2],
-        stopped: OwnedFd,
+        (commands, woken): (Receiver<Command>, OwnedFd),
         events: UnboundedSender<Event>,
     ) -> Self {
         let (up, down) = plan.settings();
@@ -133,7 +157,8 @@ impl Carrier {
             ],
             steps: plan.steps.into_iter(),
             interval: options.interval,
-            stopped,
+            commands,
+            woken,
             events,
             started: Instant::now(),
             next_figures: options.interval,
@@ -149,12 +174,14 @@ impl Carrier {
             self.take_steps();
             self.report();
             self.write_due()?;
-            let Some(ready) = self.wait()? else {
-                let now = self.started.elapsed();
-                return Ok(self.figures(now));
-            };
-            for (from, _) in ready.into_iter().enumerate().filter(|(_, ready)| *ready) {
-                self.read_some(from)?;
+            let [near, far, commands] = self.wait()?;
+            for (from, is_ready) in [(DOWN, near), (UP, far)] {
+                if is_ready {
+                    self.read_some(from)?;
+                }
+            }
+            if commands && self.obey() {
+                return Ok(self.figures(self.started.elapsed()));
             }
         }
     }
@@ -167,21 +194,38 @@ impl Carrier {
             let Some(step) = self.steps.next() else {
                 return;
             };
-            for (direction, change) in [(UP, &step.change.up), (DOWN, &step.change.down)] {
-                let mut settings = *self.directions[direction].settings();
-                settings.apply(change);
-                self.directions[direction].change(now, settings);
-            }
-            // Nobody may listen any more.
-            let _ = self.events.send(Event::Changed(now, step.change));
+            self.change(now, step.change);
         }
+    }
+
+    /// Whether it is to end.
+    fn obey(&mut self) -> bool {
+        // It only counts how often we were woken.
+        let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Change(change) => self.change(self.started.elapsed(), change),
+                Command::Stop => return true,
+            }
+        }
+        false
+    }
+
+    fn change(&mut self, now: Duration, change: Both) {
+        for (direction, change) in [(UP, &change.up), (DOWN, &change.down)] {
+            let mut settings = *self.directions[direction].settings();
+            settings.apply(change);
+            self.directions[direction].change(now, settings);
+        }
+        // Nobody may listen any more.
+        let _ = self.events.send(Event::Changed(now, change));
     }
 
     fn report(&mut self) {
         let now = self.started.elapsed();
         if now >= self.next_figures {
             self.next_figures = now + self.interval;
-            let _ = self.events.send(Event::Figures(now, self.figures(now)));
+            let _ = self.events.send(Event::Figures(now, Box::new(self.figures(now))));
         }
     }
 
@@ -190,8 +234,8 @@ impl Carrier {
         [UP, DOWN].map(|direction| self.directions[direction].figures(now))
     }
 
-    /// Which devices have packets; `None`: the link is to end.
-    fn wait(&self) -> Result<Option<[bool; 2]>> {
+    /// What there is: packets at the near device, at the far one, commands.
+    fn wait(&self) -> Result<[bool; 3]> {
         let dues = self.directions.iter().filter_map(Direction::next_due);
         let step = self.steps.as_slice().first().map(|step| step.at);
         let next = dues.chain(step).chain([self.next_figures]).min();
@@ -203,14 +247,13 @@ impl Carrier {
         let mut fds = [
             PollFd::new(&self.devices[0], PollFlags::IN),
             PollFd::new(&self.devices[1], PollFlags::IN),
-            PollFd::from_borrowed_fd(self.stopped.as_fd(), PollFlags::IN),
+            PollFd::new(&self.woken, PollFlags::IN),
         ];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("can not wait for packets"),
         }
-        let [near, far, stopped] = fds.map(|fd| !fd.revents().is_empty());
-        Ok((!stopped).then_some([near, far]))
+        Ok(fds.map(|fd| !fd.revents().is_empty()))
     }
 
     fn read_some(&mut self, from: usize) -> Result<()> {
@@ -246,7 +289,6 @@ impl Carrier {
     }
 }
 
-/// A device that is down gives EIO to readers of TUN.
 fn is_for_later(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),

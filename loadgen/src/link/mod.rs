@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use show::Show;
 
@@ -47,11 +48,13 @@ pub async fn run(args: &LinkArgs, json: Option<&Path>, quiet: bool) -> Result<()
     show.ready(&hosts);
     let end = tokio::time::sleep(args.duration.unwrap_or(Duration::MAX));
     tokio::pin!(end);
+    let mut changes = read_changes(args.commands);
     loop {
         tokio::select! {
             _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
             () = &mut end => break,
+            Some(change) = changes.recv() => driver.change(change),
             event = events.recv() => match event {
                 Some(event) => show.event(&event),
                 // Its thread has ended, and `stop` says why.
@@ -70,4 +73,25 @@ pub async fn run(args: &LinkArgs, json: Option<&Path>, quiet: bool) -> Result<()
             .with_context(|| format!("can not write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Changes from the lines of standard input, where that is asked for.
+fn read_changes(wanted: bool) -> UnboundedReceiver<Both> {
+    let (changes, received) = unbounded_channel();
+    if wanted {
+        // A thread of its own: the program may end while it waits for a line.
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                match line.parse() {
+                    Ok(change) => {
+                        if changes.send(change).is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => eprintln!("weirgate-loadgen: {line}: {error:#}"),
+                }
+            }
+        });
+    }
+    received
 }

@@ -70,7 +70,8 @@ impl Show {
                 both["seconds"] = at.as_secs_f64().into();
                 print(&both.to_string());
             }
-            Event::Figures(at, [up, down]) => {
+            Event::Figures(at, figures) => {
+                let [up, down] = &**figures;
                 let (at, up, down) = (at.as_secs_f64(), brief(up), brief(down));
                 self.line
                     .set_message(format!("{at:.0} s  up {up}  down {down}"));

@@ -1,7 +1,7 @@
 //! A running `weirgate-loadgen link` with namespaces of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -49,6 +49,7 @@ impl Link {
             .args(["--near-address", &format!("{near}/30")])
             .args(["--far-address", &format!("{far}/30")])
             .args(flags)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -70,6 +71,12 @@ impl Link {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace, program]);
         command
+    }
+
+    /// A line for one started with `--commands`.
+    pub fn command(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
     }
 
     /// The next event of that name.
