@@ -11,10 +11,13 @@ use serde::Serialize;
 use weirgate_shard::TxBatch;
 use weirgate_wire::SrtpSuite;
 
+use crate::link::Link;
+
 /// The longest datagram that fits an Ethernet frame (IPv4).
 const MAX_PACKET_BYTES: usize = 1472;
 
-/// The least CPU time this machine takes to send packets: pre-sealed, paced, over loopback.
+/// The least CPU time this machine takes to send packets: pre-sealed, paced, over loopback or a
+/// veth pair.
 #[derive(Debug, Clone, Parser)]
 pub(crate) struct Args {
     /// Receivers, each with a socket.
@@ -41,6 +44,9 @@ pub(crate) struct Args {
     /// How to send.
     #[arg(long, value_delimiter = ',', default_value = "bare,mmsg,uring")]
     pub(crate) via: Vec<Via>,
+    /// What lies between sender and receiver; `--via xdp` needs `veth`.
+    #[arg(long, default_value = "loopback")]
+    pub(crate) link: Link,
     /// Which sockets to send from.
     #[arg(long, default_value = "media")]
     pub(crate) sockets: Sockets,
@@ -75,6 +81,8 @@ pub(crate) enum Via {
     Mmsg,
     /// The engine's back end of that name.
     Uring,
+    /// The engine's back end of that name; trains go as single frames.
+    Xdp,
 }
 
 impl Via {
@@ -84,6 +92,7 @@ impl Via {
             Self::Bare => "bare",
             Self::Mmsg => "mmsg",
             Self::Uring => "uring",
+            Self::Xdp => "xdp",
         }
     }
 }
@@ -179,6 +188,10 @@ impl Args {
         ensure!(
             (0.05..=3600.0).contains(&self.duration),
             "--duration: allowed are 0.05 to 3600 seconds"
+        );
+        ensure!(
+            self.link == Link::Veth || !self.via.contains(&Via::Xdp),
+            "--via xdp: AF_XDP is not for loopback, give --link veth"
         );
         ensure!(self.rounds > 0, "--rounds: must be more than 0");
         Ok(())

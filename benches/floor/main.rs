@@ -5,6 +5,7 @@
 
 mod args;
 mod cpu;
+mod link;
 mod measure;
 mod receiver;
 mod report;
@@ -24,7 +25,7 @@ use report::{Report, SealReport, SendReport};
 fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(sockets) = args.receive {
-        return receiver::run(sockets, args.receiver_core()?);
+        return receiver::run(sockets, args.link, args.receiver_core()?);
     }
     args.check()?;
     let report = run(&args)?;
@@ -42,7 +43,7 @@ fn main() -> Result<()> {
 
 /// All measurements in turns, so that a neighbour on the machine hits all alike.
 fn run(args: &Args) -> Result<Report> {
-    let mut receiver = ReceiverProcess::start(args)?;
+    let mut receiver = args.link.make(|| ReceiverProcess::start(args))?;
     // After the receiver: it must not inherit the sender's place.
     cpu::pin(args.sender_core()?)?;
     let cases: Vec<_> = args

@@ -2,7 +2,7 @@
 //! tells on demand how many and for how much CPU time.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -15,9 +15,8 @@ use weirgate_shard::SocketId;
 
 use crate::args::Args;
 use crate::cpu;
+use crate::link::Link;
 
-/// Where both ends are.
-pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Longer than any pause of a sender.
 const SLEEP: Duration = Duration::from_secs(1);
 
@@ -44,6 +43,7 @@ impl ReceiverProcess {
     pub(crate) fn start(args: &Args) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--receive", &args.receivers.to_string()])
+            .args(["--link", args.link.name()])
             .args(["--receiver-core", &args.receiver_core_argument()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -99,12 +99,12 @@ impl Drop for ReceiverProcess {
 }
 
 /// The receiving process itself.
-pub(crate) fn run(sockets: usize, core: Option<usize>) -> Result<()> {
+pub(crate) fn run(sockets: usize, link: Link, core: Option<usize>) -> Result<()> {
     cpu::pin(core)?;
     let mut backend = open(IoKind::Mmsg, &IoOptions::default())?;
     let mut addresses = Vec::with_capacity(sockets);
     for number in 0..sockets {
-        let socket = bind_plain(LOOPBACK, 0)?;
+        let socket = bind_plain(link.receiver_ip(), 0)?;
         addresses.push(socket.local_addr()?);
         backend.add_socket(SocketId(number as u32), socket)?;
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use weirgate_wire::SrtpSuite;
 
 use crate::args::{Args, Sockets, Via};
+use crate::link::Link;
 use crate::measure::Sample;
 
 /// Under this share of the packets received, or of the pace kept, a round says nothing: what is
@@ -36,6 +37,7 @@ struct Scenario {
     burst: usize,
     packet_bytes: usize,
     packets_per_second: f64,
+    link: Link,
     sockets: Sockets,
     seconds: f64,
 }
@@ -77,6 +79,7 @@ impl Report {
                 burst: args.burst,
                 packet_bytes: args.packet,
                 packets_per_second: args.pace * args.receivers as f64,
+                link: args.link,
                 sockets: args.sockets,
                 seconds: args.duration,
             },
@@ -91,12 +94,13 @@ impl Report {
         println!("{cpu}, {cores} cores, Linux {kernel}");
         let scenario = &self.scenario;
         println!(
-            "{} receivers, bursts of {} packets of {} bytes, {:.0} packets/s in all, {:?} sockets",
+            "{} receivers, bursts of {} packets of {} bytes, {:.0} packets/s in all, {:?} sockets, over {}",
             scenario.receivers,
             scenario.burst,
             scenario.packet_bytes,
             scenario.packets_per_second,
-            scenario.sockets
+            scenario.sockets,
+            scenario.link.name()
         );
         println!("ns of CPU time per packet, median of the rounds:");
         for seal in &self.seal {

@@ -6,16 +6,16 @@ use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, setsockopt};
-use weirgate_io::{Backend, FailedTrain, IoChoice, IoKind, IoOptions, bind_media, bind_plain};
-use weirgate_io::{open, probe};
+use weirgate_io::{Backend, FailedTrain, IoChoice, IoKind, IoOptions, XdpOptions};
+use weirgate_io::{bind_media, bind_plain, open, open_xdp, probe, set_up_xdp};
 use weirgate_shard::{Path, SocketId, TxBatch};
 
 use crate::args::{Args, Sockets, Via};
-use crate::receiver::LOOPBACK;
+use crate::link::SENDER_INTERFACE;
 use crate::seal;
 
 /// Bytes handed over at once, as by the engine's loop.
@@ -37,14 +37,33 @@ pub(crate) trait Sender {
 pub(crate) fn make(via: Via, args: &Args, to: &[SocketAddr]) -> Result<Box<dyn Sender>> {
     Ok(match via {
         Via::Bare => Box::new(Bare::new(args, to)?),
-        Via::Mmsg => Box::new(ByBackend::new(IoKind::Mmsg, args, to)?),
+        Via::Mmsg => Box::new(ByBackend::new(open_kind(IoKind::Mmsg)?, args, to)?),
         Via::Uring => {
             if let Err(reason) = probe(IoChoice::Uring) {
                 bail!("{reason} (--via bare,mmsg measures without it)");
             }
-            Box::new(ByBackend::new(IoKind::Uring, args, to)?)
+            Box::new(ByBackend::new(open_kind(IoKind::Uring)?, args, to)?)
         }
+        Via::Xdp => Box::new(ByBackend::new(xdp_backend()?, args, to)?),
     })
+}
+
+fn open_kind(kind: IoKind) -> Result<Box<dyn Backend>> {
+    Ok(open(kind, &IoOptions::default())?)
+}
+
+/// AF_XDP at the sender's end; other back ends find the interface without its program again.
+fn xdp_backend() -> Result<Box<dyn Backend>> {
+    let set_up = set_up_xdp(&XdpOptions {
+        interfaces: vec![SENDER_INTERFACE.to_owned()],
+        listen: Vec::new(),
+        shards: 1,
+    });
+    let seat = set_up.map_err(Error::msg)?.seats.pop();
+    Ok(open_xdp(
+        seat.context("no seat for a shard")?,
+        &IoOptions::default(),
+    )?)
 }
 
 /// The sockets, and for each receiver the number of its own.
@@ -56,7 +75,7 @@ fn bind(args: &Args) -> Result<(Vec<UdpSocket>, Vec<usize>)> {
         }
         Sockets::Plain => {
             let bound: std::io::Result<_> = (0..args.receivers)
-                .map(|_| bind_plain(LOOPBACK, 0))
+                .map(|_| bind_plain(args.link.sender_ip(), 0))
                 .collect();
             (bound?, (0..args.receivers).collect())
         }
@@ -74,15 +93,14 @@ struct ByBackend {
 }
 
 impl ByBackend {
-    fn new(kind: IoKind, args: &Args, to: &[SocketAddr]) -> Result<Self> {
-        let mut backend = open(kind, &IoOptions::default())?;
+    fn new(mut backend: Box<dyn Backend>, args: &Args, to: &[SocketAddr]) -> Result<Self> {
         let (sockets, of_receiver) = bind(args)?;
         for (number, socket) in sockets.into_iter().enumerate() {
             backend.add_socket(SocketId(number as u32), socket)?;
         }
         let path = |(&remote, socket)| Path {
             socket: SocketId(socket as u32),
-            local: (args.sockets == Sockets::Media).then_some(LOOPBACK),
+            local: (args.sockets == Sockets::Media).then_some(args.link.sender_ip()),
             remote,
         };
         let paths: Vec<Path> = to.iter().zip(of_receiver).map(path).collect();

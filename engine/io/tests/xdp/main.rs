@@ -40,9 +40,18 @@ fn set_up(shards: u16) -> XdpSetup {
 
 impl Bench {
     fn all(shards: u16) -> Vec<Self> {
+        // Trains as frames too.
+        Self::with(shards, false)
+    }
+
+    fn with(shards: u16, gso: bool) -> Vec<Self> {
+        let options = IoOptions {
+            gso,
+            ..IoOptions::default()
+        };
         let seats = set_up(shards).seats.into_iter();
         let open = |seat| {
-            let backend = open_xdp(seat, &IoOptions::default()).unwrap();
+            let backend = open_xdp(seat, &options).unwrap();
             assert_eq!(backend.kind(), IoKind::Xdp);
             Self { backend }
         };
@@ -292,6 +301,33 @@ fn what_frames_can_not_carry_goes_by_sockets() {
     peer.send_to(b"not for weirgate", (HERE[0], OTHER_PORT))
         .unwrap();
     assert_eq!(next(&other).0, b"not for weirgate");
+}
+
+#[test]
+fn long_trains_go_by_sockets_and_nothing_overtakes_them() {
+    let Some(namespaces) = Namespaces::new(1) else {
+        return;
+    };
+    let mut bench = Bench::with(1, true).remove(0);
+    bench.add(0, bind_plain(HERE[0].parse().unwrap(), 0).unwrap());
+    let peer = namespaces.peer(THERE[0]);
+    let path = path(0, None, peer.local_addr().unwrap());
+    bench.send_until_by_frames(path, &peer);
+    let before = bench.backend.counters();
+    // Trains of 1, 2, 5 and 1.
+    let lens = [700, 500, 500, 600, 600, 600, 600, 600, 800];
+    let datagrams: Vec<_> = (0..)
+        .zip(lens)
+        .map(|(number, len)| payload(number, len))
+        .collect();
+    assert_eq!(bench.send(path, &datagrams), []);
+    for datagram in datagrams {
+        assert_eq!(next(&peer).0, datagram);
+    }
+    let after = bench.backend.counters();
+    assert_eq!(after.xdp.datagrams_out - before.xdp.datagrams_out, 3);
+    assert_eq!(after.datagrams_out - before.datagrams_out, 9);
+    assert_eq!(after.trains_out - before.trains_out, 1);
 }
 
 #[test]
