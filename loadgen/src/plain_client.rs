@@ -1,6 +1,6 @@
 //! A client on a plain transport: RTP or SRTP with keys given through the API.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ use crate::srtp_leg::{SrtpKey, SrtpSuite};
 /// How a plain transport is made.
 #[derive(Debug, Clone, Copy)]
 pub struct PlainSetup {
-    /// Address the server listens on, and we with it.
+    /// Address the server listens on; we take ours that leads there.
     pub ip: IpAddr,
     /// SRTP, or none.
     pub suite: Option<SrtpSuite>,
@@ -67,14 +67,15 @@ impl PlainClient {
             },
             _ => Route::muxed(rtp),
         };
-        let socket = bind(SocketAddr::new(setup.ip, 0))?;
+        let own_ip = own_ip_towards(rtp)?;
+        let socket = bind(SocketAddr::new(own_ip, 0))?;
         let rtcp_socket = (!setup.rtcp_mux)
-            .then(|| bind(SocketAddr::new(setup.ip, 0)))
+            .then(|| bind(SocketAddr::new(own_ip, 0)))
             .transpose()?;
 
         let mut body = json!({});
         if !setup.comedia {
-            body["ip"] = json!(setup.ip);
+            body["ip"] = json!(own_ip);
             body["port"] = json!(socket.local_addr()?.port());
             if let Some(rtcp_socket) = &rtcp_socket {
                 body["rtcpPort"] = json!(rtcp_socket.local_addr()?.port());
@@ -103,4 +104,18 @@ impl PlainClient {
             leg,
         })
     }
+}
+
+/// The address of ours that the kernel sends from to `remote`.
+fn own_ip_towards(remote: SocketAddr) -> Result<IpAddr> {
+    let any: IpAddr = match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    // Sends nothing, but chooses.
+    socket
+        .connect(remote)
+        .with_context(|| format!("no way to {remote}"))?;
+    Ok(socket.local_addr()?.ip())
 }
