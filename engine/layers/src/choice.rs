@@ -18,9 +18,10 @@ pub(crate) struct Choice {
     layer: Option<Layer>,
     /// The layer at the end of the last whole picture.
     settled: Option<Layer>,
-    /// The layer before `since`, for late units.
+    since: Since,
+    /// The layer before that, for late units.
     before: Option<Layer>,
-    since: u64,
+    before_since: u64,
     newest_unit: u64,
     picture: Option<u64>,
     /// The end of the newest picture was told to the receiver.
@@ -29,6 +30,13 @@ pub(crate) struct Choice {
     available: Targets,
     /// Highest temporal layer seen.
     top_temporal: u8,
+}
+
+/// Where the layers changed last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Since {
+    unit: u64,
+    picture: u64,
 }
 
 /// What becomes of a packet.
@@ -88,8 +96,11 @@ impl Choice {
 
     /// A frame that comes after later ones: what was chosen then counts, and nothing changes.
     fn decide_late(&mut self, decisions: &mut Decisions, frame: &FrameLayers) -> bool {
-        let is_older = frame.unit < self.since;
-        let layer = if is_older { self.before } else { self.layer };
+        let is_older = frame.unit < self.since.unit && frame.picture != self.since.picture;
+        let layer = match is_older {
+            true => self.before.filter(|_| frame.unit >= self.before_since),
+            false => self.layer,
+        };
         let is_sent = layer.is_some_and(|layer| frame.present.contains(layer));
         if !is_sent && !is_older {
             self.alive = self.alive.without(frame.needed);
@@ -114,7 +125,7 @@ impl Choice {
         self.top_temporal = self.top_temporal.max(frame.layer.temporal);
         let granted = self.granted(decisions, frame);
         let reachable = self.alive.or(granted).and(frame.available);
-        self.choose(reachable.best(wanted), begins_picture, frame.unit);
+        self.choose(reachable.best(wanted), begins_picture, frame);
         self.settled = self.settled.or(self.layer);
         let is_sent = self
             .layer
@@ -130,7 +141,7 @@ impl Choice {
 
     /// Anything can change where a picture begins; inside of one it only goes up, and not behind
     /// what the receiver takes for its end.
-    fn choose(&mut self, best: Option<Layer>, begins_picture: bool, unit: u64) {
+    fn choose(&mut self, best: Option<Layer>, begins_picture: bool, frame: &FrameLayers) {
         let next = match (best, self.layer) {
             (Some(best), Some(now)) if begins_picture || best.spatial > now.spatial => Some(best),
             (Some(best), None) => Some(best),
@@ -140,8 +151,15 @@ impl Choice {
         };
         let may_change = begins_picture || !self.is_ended;
         if may_change && next != self.layer {
-            self.before = std::mem::replace(&mut self.layer, next);
-            self.since = unit;
+            if self.since.picture != frame.picture {
+                self.before = self.layer;
+                self.before_since = self.since.unit;
+                self.since = Since {
+                    unit: frame.unit,
+                    picture: frame.picture,
+                };
+            }
+            self.layer = next;
         }
     }
 

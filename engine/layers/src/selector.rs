@@ -211,9 +211,6 @@ impl Selector {
         is_entry: bool,
         layers: &PacketLayers,
     ) -> Offer {
-        let Some(target) = self.target else {
-            return Offer::Skip;
-        };
         if self.splices.encoding() == Some(encoding) {
             if sequence > self.newest_in + RESTART_LEAP {
                 self.splices.close();
@@ -221,18 +218,19 @@ impl Selector {
                 self.newest_in = self.newest_in.max(sequence);
             }
         }
-        match self.splices.find(encoding, sequence) {
-            Some(found) if Some(found) == self.splices.current() => {
+        match (self.splices.find(encoding, sequence), self.target) {
+            (Some(found), Some(target)) if Some(found) == self.splices.current() => {
                 self.go_on(found, target, encoding, sequence, layers)
             }
-            Some(found) => self.late(found, sequence, layers),
-            None if is_entry
-                && encoding == target.encoding
-                && self.splices.encoding() != Some(encoding) =>
+            (Some(found), _) => self.late(found, sequence, layers),
+            (None, Some(target))
+                if is_entry
+                    && encoding == target.encoding
+                    && self.splices.encoding() != Some(encoding) =>
             {
                 self.begin(target, encoding, sequence, layers)
             }
-            None => Offer::Skip,
+            _ => Offer::Skip,
         }
     }
 

@@ -22,6 +22,8 @@ const PACKET_WORDS: usize = 16;
 const PICTURE_WORDS: usize = 4;
 /// Outgoing timestamps grow at least this much at a splice.
 const MIN_TIMESTAMP_STEP: u32 = 1;
+/// Outgoing pictures are counted from here where the source begins without a count.
+const FIRST_PICTURE: u64 = 1 << 31;
 
 /// Where a source packet goes in the outgoing stream, and what is written into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +141,7 @@ impl Splices {
             maps: can_thin.then(|| Box::new([Map::new(), Map::new()])),
             maps_taken: 0,
             next_out: u64::from(first_out),
-            next_picture: 0,
+            next_picture: FIRST_PICTURE,
             newest_tl0: 0,
             newest_timestamp: 0,
             has_left: false,
@@ -470,11 +472,12 @@ impl Splices {
         if place.is_filler {
             return;
         }
-        if place.picture + 1 >= self.next_picture {
+        let next_picture = place.picture.wrapping_add(1);
+        if next_picture >= self.next_picture {
             self.newest_tl0 = place.tl0;
         }
         if layers.picture_number != PictureNumber::None {
-            self.next_picture = self.next_picture.max(place.picture + 1);
+            self.next_picture = self.next_picture.max(next_picture);
         }
         if let Some(map) = self.map_mut(found) {
             let unit = layers.frame.unit.checked_sub(first_unit);

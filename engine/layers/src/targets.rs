@@ -101,7 +101,8 @@ impl Targets {
             return None;
         }
         let rows = EVERY_ROW & Self::up_to_spatial(wanted.spatial).0;
-        let at_most = self.0 & (ROW >> (TEMPORAL - 1 - wanted.temporal as u32)) * rows;
+        let row = ROW >> (TEMPORAL - 1 - wanted.temporal as u32);
+        let at_most = self.0 & (row * rows);
         let bit = if at_most == 0 {
             self.0.trailing_zeros()
         } else {

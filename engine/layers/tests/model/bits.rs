@@ -9,7 +9,7 @@ pub struct BitWriter {
 impl BitWriter {
     pub fn put(&mut self, count: usize, value: u64) {
         for bit in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.last_mut().unwrap();
