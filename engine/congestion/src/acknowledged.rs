@@ -27,8 +27,9 @@ pub(crate) struct AcknowledgedRate {
     /// The rates of the last windows.
     recent_bps: [f64; RECENT],
     variance: f64,
-    window_us: u64,
+    /// Arrived in the window under way, which ends then, without silences.
     bytes: u64,
+    window_end_us: u64,
     /// Before the first arrival too far from any to count.
     last_arrival_us: u64,
 }
@@ -39,8 +40,8 @@ impl Default for AcknowledgedRate {
             estimate_bps: None,
             recent_bps: [0.0; RECENT],
             variance: FIRST_VARIANCE,
-            window_us: 0,
             bytes: 0,
+            window_end_us: u64::MAX.wrapping_add(FIRST_WINDOW_US),
             last_arrival_us: u64::MAX,
         }
     }
@@ -67,19 +68,27 @@ impl AcknowledgedRate {
     /// A packet arrived at `arrival_us`, on the receiver's clock.
     #[inline]
     pub(crate) fn arrived(&mut self, arrival_us: u64, bytes: u64, application_limited: bool) {
-        // An arrival before the last is a gap longer than any window.
-        let gap_us = arrival_us.wrapping_sub(self.last_arrival_us);
-        if gap_us < self.length_us().saturating_sub(self.window_us) {
+        if self.last_arrival_us <= arrival_us && arrival_us < self.window_end_us {
             self.last_arrival_us = arrival_us;
-            self.window_us += gap_us;
-        } else if let Some(sample) = self.close_window(arrival_us) {
-            self.take(sample, application_limited);
+        } else {
+            self.next_window(arrival_us, application_limited);
         }
         self.bytes += bytes;
     }
 
+    /// Ends the window, if it is over with this arrival.
+    fn next_window(&mut self, arrival_us: u64, application_limited: bool) {
+        // Its length so far is what its end is not ahead of the last arrival.
+        let ahead_us = self.window_end_us.wrapping_sub(self.last_arrival_us);
+        let mut window_us = self.length_us().wrapping_sub(ahead_us);
+        if let Some(sample) = self.close_window(&mut window_us, arrival_us) {
+            self.take(sample, application_limited);
+        }
+        let ahead_us = self.length_us().wrapping_sub(window_us);
+        self.window_end_us = self.last_arrival_us.wrapping_add(ahead_us);
+    }
+
     /// How long a window is.
-    #[inline]
     const fn length_us(&self) -> u64 {
         match self.estimate_bps {
             Some(_) => WINDOW_US,
@@ -88,7 +97,7 @@ impl AcknowledgedRate {
     }
 
     /// The rate of the window that ends with this arrival.
-    fn close_window(&mut self, arrival_us: u64) -> Option<f64> {
+    fn close_window(&mut self, window_us: &mut u64, arrival_us: u64) -> Option<f64> {
         let length_us = self.length_us();
         let mut last_us = self.last_arrival_us;
         if last_us.saturating_sub(arrival_us) >= CLOCK_STEP_US {
@@ -96,16 +105,16 @@ impl AcknowledgedRate {
         }
         let gap_us = arrival_us.saturating_sub(last_us);
         self.last_arrival_us = last_us.max(arrival_us);
-        self.window_us = self.window_us.saturating_add(gap_us);
+        *window_us = window_us.saturating_add(gap_us);
         if gap_us > length_us {
             // A window in which nothing came says that nothing was sent, not what can be.
             self.bytes = 0;
-            self.window_us %= length_us;
+            *window_us %= length_us;
         }
-        if self.window_us < length_us {
+        if *window_us < length_us {
             return None;
         }
-        self.window_us -= length_us;
+        *window_us -= length_us;
         let bytes = std::mem::take(&mut self.bytes);
         Some(rate_bps(bytes as f64, length_us as f64))
     }

@@ -3,7 +3,7 @@
 use crate::acknowledged::AcknowledgedRate;
 use crate::application_limit::ApplicationLimit;
 use crate::delay::{DelayEstimate, Throughput};
-use crate::history::{Fate, History};
+use crate::history::{Fate, History, SentPacket};
 use crate::loss::{LossContext, LossEstimate};
 use crate::millis;
 use crate::probing::{ClusterId, ProbeCluster, ProbeContext, ProbeMeasure, ProbeSchedule};
@@ -18,7 +18,7 @@ const MAX_STATUSES: usize = 8_192;
 /// (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
 const REFERENCE_UNIT_US: i64 = 64_000;
 const DELTA_UNIT_US: i64 = 250;
-/// Arrival times begin here, so that none is below zero.
+/// Arrival times begin here, so that none is below zero: deltas move them by less than 2^37.
 const ARRIVAL_ORIGIN_US: u64 = 1 << 50;
 
 /// Feedback that stays away for this long, and a round trip, while packets leave, has stopped.
@@ -225,7 +225,8 @@ impl SendSide {
                 self.missing(sequence);
                 continue;
             };
-            arrival_us = arrival_us.saturating_add_signed(i64::from(delta) * DELTA_UNIT_US);
+            // Far from either end, which arrival_base_us sees to.
+            arrival_us = arrival_us.wrapping_add_signed(i64::from(delta) * DELTA_UNIT_US);
             let sent_us = self.arrived(now_us, sequence, arrival_us);
             if sent_us.is_some() && arrival_us >= newest_us {
                 (newest, newest_us) = (sent_us, arrival_us);
@@ -372,7 +373,9 @@ impl SendSide {
             Some((last, last_us)) => {
                 // Sign extension of the difference of two 24-bit numbers.
                 let ahead = (reference_time.wrapping_sub(last) << 8) >> 8;
-                last_us.saturating_add_signed(i64::from(ahead) * REFERENCE_UNIT_US)
+                last_us
+                    .saturating_add_signed(i64::from(ahead) * REFERENCE_UNIT_US)
+                    .clamp(ARRIVAL_ORIGIN_US / 2, ARRIVAL_ORIGIN_US * 2)
             }
         };
         self.reference = Some((reference_time, base_us));
@@ -395,26 +398,44 @@ impl SendSide {
     fn arrived(&mut self, now_us: u64, sequence: u16, arrival_us: u64) -> Option<u64> {
         let packet = self.history.report(sequence, true)?;
         let bytes = u64::from(packet.bytes);
-        match packet.fate {
-            Fate::Unreported => self.loss.packet(packet.sent_us, bytes, false),
-            Fate::Lost => self.loss.found(packet.sent_us, bytes),
-            Fate::Repeated => {}
-            Fate::Received | Fate::Unsent => return None,
+        if packet.fate == Fate::Unreported {
+            self.loss.packet(packet.sent_us, bytes, false);
+        } else {
+            self.arrived_late(&packet)?;
         }
         let is_limited = self.application.is_limited();
         self.acknowledged.arrived(arrival_us, bytes, is_limited);
+        if packet.cluster.is_none() && packet.fate != Fate::Repeated {
+            self.delay.arrived(now_us, packet.sent_us, arrival_us);
+            return Some(packet.sent_us);
+        }
+        self.arrived_apart(&packet, arrival_us)
+    }
+
+    /// A packet is reported as received of which something was known; `None` if that it was
+    /// received.
+    #[cold]
+    fn arrived_late(&mut self, packet: &SentPacket) -> Option<()> {
+        match packet.fate {
+            Fate::Lost => self.loss.found(packet.sent_us, u64::from(packet.bytes)),
+            Fate::Unreported | Fate::Repeated => {}
+            Fate::Received | Fate::Unsent => return None,
+        }
+        Some(())
+    }
+
+    /// A packet is reported as received that does not show the delay of the path: one that was
+    /// sent twice, or one of a probe; when it left, if it is known.
+    #[cold]
+    fn arrived_apart(&mut self, packet: &SentPacket, arrival_us: u64) -> Option<u64> {
         if packet.fate == Fate::Repeated {
             return None;
         }
-        match packet.cluster {
-            Some(cluster) => {
-                self.measure
-                    .arrived(cluster, packet.sent_us, arrival_us, bytes);
-                self.delay.interrupt();
-            }
-            None => self.delay.arrived(now_us, packet.sent_us, arrival_us),
-        }
-        Some(packet.sent_us)
+        let (sent_us, bytes) = (packet.sent_us, u64::from(packet.bytes));
+        self.measure
+            .arrived(packet.cluster?, sent_us, arrival_us, bytes);
+        self.delay.interrupt();
+        Some(sent_us)
     }
 
     /// Draws the conclusion from feedback.

@@ -90,20 +90,22 @@ impl DelayEstimate {
     /// A packet arrived. `now_us` is our time, `arrival_us` the receiver's.
     #[inline]
     pub(crate) fn arrived(&mut self, now_us: u64, sent_us: u64, arrival_us: u64) {
-        if now_us.saturating_sub(self.reported_us) > STALE_US {
-            self.restart();
+        if now_us != self.reported_us {
+            self.reported(now_us);
         }
-        self.reported_us = now_us;
         if !self.groups.join(now_us, sent_us, arrival_us) {
             self.next_group(now_us, sent_us, arrival_us);
         }
     }
 
-    #[cold]
-    fn restart(&mut self) {
-        self.groups = Groups::default();
-        self.trendline = Trendline::default();
-        self.detector = OveruseDetector::default();
+    /// The first arrival of another feedback message.
+    fn reported(&mut self, now_us: u64) {
+        if now_us.saturating_sub(self.reported_us) > STALE_US {
+            self.groups = Groups::default();
+            self.trendline = Trendline::default();
+            self.detector = OveruseDetector::default();
+        }
+        self.reported_us = now_us;
     }
 
     /// A packet arrived that begins a new group.
