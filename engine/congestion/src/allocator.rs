@@ -282,8 +282,11 @@ impl Allocation {
         };
     }
 
-    /// How long a higher layer has to fit.
+    /// How long a higher layer has to fit. One that has nothing waits no longer for having had more.
     fn hold_us(&self) -> u64 {
+        if self.id.is_none() {
+            return HOLD_US;
+        }
         HOLD_US
             .saturating_mul(1 << self.flaps.min(8))
             .min(MAX_HOLD_US)

@@ -4,11 +4,12 @@
 use crate::probing::ProbeCluster;
 use crate::{NEVER_US, millis};
 
-/// The rate that leaves, by the target: above it, since the target is a mean.
-const PACE_FACTOR: f64 = 2.5;
+/// The rate that leaves, by the target: above it, since the target is a mean, but not so much that
+/// a key frame fills the path's queue and so looks like a path that carries less.
+const PACE_FACTOR: f64 = 1.25;
 /// Slower is no use.
 const MIN_RATE_BPS: f64 = 100_000.0;
-/// What may leave at once, as time at the rate.
+/// What may leave at once, as time at the target.
 const BURST_US: u64 = millis(5);
 /// The same where the target is well over what is sent.
 const WIDE_BURST_US: u64 = millis(20);
@@ -168,7 +169,7 @@ impl Pacer {
     }
 
     fn burst_bytes(&self) -> f64 {
-        self.paced_bps() * self.burst_us as f64 / 8_000_000.0
+        self.target_bps.max(MIN_RATE_BPS) * self.burst_us as f64 / 8_000_000.0
     }
 }
 
@@ -226,18 +227,18 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_leaves_at_two_and_a_half_times_the_target() {
+    fn a_frame_leaves_at_a_little_over_the_target() {
         let left = drain(&mut pacer(1_000_000), 20, 0);
         let (last_us, _) = *left.last().unwrap();
-        // 24,000 bytes at 2.5 Mbit/s are 76.8 ms, less the first burst and the last packet.
-        assert!((66_000..=76_800).contains(&last_us), "{left:?}");
+        // 24,000 bytes at 1.25 Mbit/s are 153.6 ms, less the first burst and the last packet.
+        assert!((140_000..=153_600).contains(&last_us), "{left:?}");
         assert!(left.iter().all(|&(_, packets)| packets <= 3), "{left:?}");
     }
 
     #[test]
     fn late_turns_do_not_slow_it() {
         let (last_us, _) = *drain(&mut pacer(5_000_000), 100, 4_900).last().unwrap();
-        assert!(last_us <= 80_000, "{last_us}");
+        assert!(last_us <= 160_000, "{last_us}");
     }
 
     #[test]
@@ -246,7 +247,7 @@ mod tests {
         assert!(drain(&mut pacer, 9, 0).len() > 1);
         let mut pacer = Pacer::new(0, 5_000_000);
         pacer.set_target(5_000_000, 1_000_000);
-        assert_eq!(pacer.budget(0, 9 * PACKET), 7_813, "not in advance");
+        assert_eq!(pacer.budget(0, 9 * PACKET), 3_125, "not in advance");
         assert!(pacer.budget(millis(20), 9 * PACKET) >= 9 * PACKET);
     }
 

@@ -38,6 +38,11 @@ const FEEDBACK_FRESH_US: u64 = millis(5_000);
 const LIMITED_RECENTLY_US: u64 = millis(3_000);
 /// A poll is due at least this often, so that the state follows also when nothing happens.
 const POLL_US: u64 = millis(1_000);
+/// What was sent this long ago and before still shows in what arrives.
+const JUST_LIMITED_US: u64 = millis(300);
+/// The rate of so many arrivals, over so long, can be told.
+const MIN_LATEST_PACKETS: u32 = 5;
+const MIN_LATEST_US: u64 = millis(10);
 const FIRST_RTT_US: u64 = millis(200);
 const MAX_RTT_US: u64 = millis(10_000);
 
@@ -77,6 +82,38 @@ struct ActiveProbe {
     until_us: u64,
 }
 
+/// What arrived by one feedback message.
+#[derive(Debug, Default)]
+struct LatestArrivals {
+    first_us: u64,
+    last_us: u64,
+    packets: u32,
+    /// Without the first packet: its time is not in the span.
+    bytes: u64,
+}
+
+impl LatestArrivals {
+    #[inline]
+    fn arrived(&mut self, arrival_us: u64, bytes: u64) {
+        if self.packets == 0 {
+            self.first_us = arrival_us;
+        } else {
+            self.bytes += bytes;
+        }
+        self.last_us = self.last_us.max(arrival_us);
+        self.packets += 1;
+    }
+
+    /// Their rate; 0 where there are too few to tell.
+    fn bps(&self) -> f64 {
+        let span_us = self.last_us.saturating_sub(self.first_us);
+        if self.packets < MIN_LATEST_PACKETS || span_us < MIN_LATEST_US {
+            return 0.0;
+        }
+        crate::rate_bps(self.bytes as f64, span_us as f64)
+    }
+}
+
 /// Receiver reports of the stretch of time under way.
 #[derive(Debug, Default)]
 struct Reports {
@@ -109,6 +146,7 @@ pub struct SendSide {
     schedule: ProbeSchedule,
     active_probe: Option<ActiveProbe>,
     sent_rate: RateMeter,
+    latest: LatestArrivals,
     reports: Reports,
     /// Stretches almost without loss, in a row.
     clean_reports: u32,
@@ -142,6 +180,7 @@ impl SendSide {
             schedule: ProbeSchedule::new(now_us, target_bps),
             active_probe: None,
             sent_rate: RateMeter::default(),
+            latest: LatestArrivals::default(),
             reports: Reports::default(),
             clean_reports: 0,
             reference: None,
@@ -217,6 +256,7 @@ impl SendSide {
         reference_time: i32,
     ) {
         let mut arrival_us = self.arrival_base_us(reference_time);
+        self.latest = LatestArrivals::default();
         // When the packet left that arrived last.
         let mut newest: Option<u64> = None;
         let mut newest_us = 0;
@@ -405,6 +445,7 @@ impl SendSide {
         }
         let is_limited = self.application.is_limited();
         self.acknowledged.arrived(arrival_us, bytes, is_limited);
+        self.latest.arrived(arrival_us, bytes);
         if packet.cluster.is_none() && packet.fate != Fate::Repeated {
             self.delay.arrived(now_us, packet.sent_us, arrival_us);
             return Some(packet.sent_us);
@@ -457,7 +498,7 @@ impl SendSide {
         });
         let seen = Throughput {
             acknowledged_bps,
-            full_bps: self.acknowledged.full_bps(),
+            full_bps: self.full_bps(now_us),
             probe_bps,
         };
         let update = self.delay.update(now_us, &seen);
@@ -470,6 +511,16 @@ impl SendSide {
             let context = self.probe_context(now_us);
             self.schedule.recovered(now_us, &context);
         }
+    }
+
+    /// The rate that arrives if the link is full. Where the application has just begun to use what
+    /// it may, the last arrivals show it sooner than windows do that began before.
+    fn full_bps(&self, now_us: u64) -> Option<f64> {
+        let full_bps = self.acknowledged.full_bps()?;
+        if !self.application.was_limited(now_us, JUST_LIMITED_US) {
+            return Some(full_bps);
+        }
+        Some(full_bps.max(self.latest.bps()))
     }
 
     fn weigh_reports(&mut self, now_us: u64, since_us: u64, reports: &Reports) {

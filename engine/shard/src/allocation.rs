@@ -84,7 +84,7 @@ impl Shard {
         transport.allocate_at = (now + INTERVAL).min(Timestamp::from_micros(again_us));
         let allocate_at = transport.allocate_at;
         let rate_bps = transport.traffic.rtp_sent.rate_bps(now);
-        transport.repairs.set_rate(rate_bps);
+        transport.repairs.set_rate(rate_bps.min(target_bps));
         if let Some(downlink) = &mut transport.downlink {
             downlink.set_wanted(now, wanted_bps(&demands) * WANTED_FACTOR);
             downlink.allocated();

@@ -7,6 +7,10 @@ use crate::Timestamp;
 /// A target this far from the one that was allocated last is allocated at once, in percent.
 const NEWS_PERCENT: u64 = 3;
 
+/// What is wanted has changed outside of these shares of what it was.
+const WANTED_MORE_PERCENT: u64 = 120;
+const WANTED_LESS_PERCENT: u64 = 80;
+
 #[derive(Debug)]
 pub(crate) struct Downlink {
     estimate: SendSide,
@@ -17,6 +21,7 @@ pub(crate) struct Downlink {
     is_heard: bool,
     /// Target of the last allocation.
     allocated_bps: u64,
+    wanted_bps: u64,
 }
 
 impl Downlink {
@@ -31,6 +36,7 @@ impl Downlink {
             probe: None,
             is_heard: false,
             allocated_bps: 0,
+            wanted_bps: 0,
         }
     }
 
@@ -62,9 +68,15 @@ impl Downlink {
         self.repace(now);
     }
 
-    /// What its consumers would take if there was no limit.
+    /// What its consumers would take if there was no limit. The rates of their sources swing all
+    /// the time: only what is news starts a probe.
     pub(crate) fn set_wanted(&mut self, now: Timestamp, bps: u64) {
-        self.estimate.set_wanted(now.as_micros(), bps);
+        let is_more = bps * 100 > self.wanted_bps * WANTED_MORE_PERCENT;
+        let is_less = bps * 100 < self.wanted_bps * WANTED_LESS_PERCENT;
+        if is_more || is_less {
+            self.wanted_bps = bps;
+            self.estimate.set_wanted(now.as_micros(), bps);
+        }
     }
 
     /// Takes transport-wide feedback: see [`SendSide::feedback`].

@@ -4,8 +4,8 @@
 const SHARE_PERCENT: u64 = 15;
 /// What is saved at most, and at the start: 5 packets of a video.
 const LEAST_BYTES: u64 = 6_000;
-/// Of a leg's rate, the share of this many seconds is saved at most.
-const SAVED_SECONDS: u64 = 3;
+/// The share of this many seconds of a leg's rate is saved at most.
+const SAVED_SECONDS: u64 = 1;
 
 #[derive(Debug)]
 pub(crate) struct RepairBudget {
@@ -24,10 +24,11 @@ impl Default for RepairBudget {
 }
 
 impl RepairBudget {
-    /// Takes the leg's rate.
+    /// Takes the leg's rate: what is sent, or less where the path carries less.
     pub(crate) fn set_rate(&mut self, bps: u64) {
         let bytes = bps / 8 * SAVED_SECONDS * SHARE_PERCENT / 100;
         self.limit = bytes.max(LEAST_BYTES) * 100;
+        self.saved = self.saved.min(self.limit);
     }
 
     /// A packet leaves for the first time.
@@ -77,6 +78,6 @@ mod tests {
         for _ in 0..1_000 {
             budget.earn(1_200);
         }
-        assert_eq!((0..100).filter(|_| budget.spend(1_200)).count(), 93);
+        assert_eq!((0..100).filter(|_| budget.spend(1_200)).count(), 31);
     }
 }

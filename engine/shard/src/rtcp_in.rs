@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use weirgate_packet::rtcp::{ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, packets};
 
+use weirgate_wire::MediaKind;
+
 use crate::clock::{ntp, ntp_middle};
 use crate::downlink::Downlink;
 use crate::ingress::count_open_failure;
@@ -221,7 +223,10 @@ impl Shard {
                 .and_then(|source| source.encodings.get(usize::from(encoding)))
                 .and_then(|encoding| encoding.history.get(source_sequence))
                 .map(|stored| queued_bytes(stored.payload.len()));
-            let Some(bytes) = stored.filter(|_| consumer.may_resend(now, sequence)) else {
+            // One that was interrupted goes on at a key frame, whatever was lost before it.
+            let is_useful = consumer.kind == MediaKind::Audio || consumer.splices.is_open();
+            let stored = stored.filter(|_| is_useful && consumer.may_resend(now, sequence));
+            let Some(bytes) = stored else {
                 self.counters.nacks_unanswered += 1;
                 continue;
             };

@@ -54,6 +54,11 @@ impl Splices {
         self.current().map(|splice| splice.encoding)
     }
 
+    /// There is a current splice.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Encoding of the newest splice, open or not.
     pub(crate) fn newest_encoding(&self) -> Option<u8> {
         self.newest().map(|splice| splice.encoding)

@@ -251,10 +251,13 @@ impl ProbeSchedule {
         self.pending = [None; 2];
         let mut highest_bps = context.target_bps;
         let mut count = 0;
-        for bps in rates_bps.map(|bps| context.cap(bps)) {
+        for rate_bps in rates_bps {
+            let bps = context.cap(rate_bps);
             if bps > highest_bps && count < self.pending.len() {
                 self.pending[count] = Some(bps);
-                self.last_rate_bps = bps;
+                // One that was as fast as is of use is not followed by another, whatever it finds.
+                let is_capped = bps < rate_bps;
+                self.last_rate_bps = if is_capped { f64::INFINITY } else { bps };
                 highest_bps = bps;
                 count += 1;
             }
@@ -342,6 +345,23 @@ mod tests {
         assert_eq!(taken(&mut schedule, millis(100)), [], "half of the second");
         schedule.target(millis(200), &with_target(3_600_000.0));
         assert_eq!(taken(&mut schedule, millis(200)), [7_200_000]);
+    }
+
+    #[test]
+    fn a_probe_as_fast_as_is_of_use_is_not_followed_by_another() {
+        let context = ProbeContext {
+            wanted_bps: Some(1_000_000.0),
+            ..CONTEXT
+        };
+        let mut schedule = ProbeSchedule::new(0, context.target_bps);
+        schedule.start(0, &context);
+        assert_eq!(taken(&mut schedule, 0), [1_300_000]);
+        let nearly = ProbeContext {
+            target_bps: 1_000_000.0,
+            ..context
+        };
+        schedule.target(millis(100), &nearly);
+        assert_eq!(taken(&mut schedule, millis(100)), []);
     }
 
     #[test]

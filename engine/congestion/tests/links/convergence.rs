@@ -59,7 +59,7 @@ fn a_drop_is_followed_within_two_seconds() {
         assert!(target_bps < 500_000, "{target_bps}");
         let wait_us = network
             .link
-            .longest_wait_us(drop_us + 6 * SECOND, network.now_us);
+            .longest_wait_us(drop_us + 8 * SECOND, network.now_us);
         assert!(wait_us < 150 * MS, "{wait_us}");
         let bps = flow.delivered_bps(drop_us + 2 * SECOND, network.now_us);
         assert!(bps > 400_000, "{bps}");

@@ -150,6 +150,35 @@ impl Call {
         }
     }
 
+    /// Runs for seconds and tells of each: target, media and what was shown, for every receiver.
+    /// For looking into a scenario by hand.
+    pub fn trace(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            let from_us = self.now_us();
+            self.run_ms(1_000);
+            let until_us = self.now_us();
+            let mut line = format!("{:4}", until_us / 1_000_000);
+            for index in 0..self.receivers.len() {
+                let target = self.target_bps(index) / 1_000;
+                let receiver = &self.receivers[index];
+                let media = receiver.media_bps(from_us, until_us) / 1_000;
+                let shown = receiver.between(from_us, until_us);
+                let freeze = receiver.longest_freeze_us(from_us, until_us) / 1_000;
+                let last = shown.last().map(|shown| shown.stream);
+                let dropped = self.links[self.link_of[index]].dropped;
+                line += &format!(
+                    " | {target:5} {media:5} {last:?} {:2} frames, {freeze:4} ms, {dropped} dropped, rtx {} probe {} dup {} lost {}",
+                    shown.len(),
+                    receiver.rtx_bytes,
+                    receiver.probe_bytes,
+                    receiver.duplicates,
+                    receiver.given_up
+                );
+            }
+            eprintln!("{line}");
+        }
+    }
+
     fn receiver_at(&self, remote: std::net::SocketAddr) -> usize {
         self.receivers
             .iter()

@@ -7,7 +7,7 @@ use weirgate_wire::{ProducerConfig, ProducerEncoding};
 use super::{PT, Peer, plain_path, rtp, video_producer};
 
 /// Bytes in front of a frame's padding: VP8 descriptor and header, then what it is.
-const MARK_BYTES: usize = 5 + 12;
+const MARK_BYTES: usize = 5 + 18;
 const MAX_PAYLOAD: usize = 1_100;
 
 /// A packet's place in its stream, as it is written in its payload.
@@ -18,6 +18,7 @@ pub struct Mark {
     pub frame: u32,
     pub index: u16,
     pub count: u16,
+    pub captured_us: u64,
 }
 
 impl Mark {
@@ -29,18 +30,20 @@ impl Mark {
         bytes.extend(self.frame.to_be_bytes());
         bytes.extend(self.index.to_be_bytes());
         bytes.extend(self.count.to_be_bytes());
+        bytes.extend(self.captured_us.to_be_bytes());
         bytes.resize(len.max(MARK_BYTES), 0);
         bytes
     }
 
     pub fn read(payload: &[u8]) -> Option<Self> {
-        let mark = payload.get(5..15)?;
+        let mark = payload.get(5..23)?;
         Some(Self {
             stream: mark[0],
             key: mark[1] == 1,
             frame: u32::from_be_bytes(mark[2..6].try_into().ok()?),
             index: u16::from_be_bytes(mark[6..8].try_into().ok()?),
             count: u16::from_be_bytes(mark[8..10].try_into().ok()?),
+            captured_us: u64::from_be_bytes(mark[10..18].try_into().ok()?),
         })
     }
 }
@@ -157,6 +160,7 @@ impl CameraStream {
                 frame: self.frame,
                 index: index as u16,
                 count: count as u16,
+                captured_us: now_us,
             };
             let payload = mark.payload(bytes / count);
             out.push(rtp(PT, self.sequence, timestamp, self.ssrc, None, &payload));

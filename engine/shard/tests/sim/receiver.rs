@@ -19,7 +19,17 @@ const MAX_NACKS: u8 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
     pub at_us: u64,
+    pub captured_us: u64,
     pub stream: u8,
+}
+
+/// A frame in the making.
+#[derive(Debug)]
+struct Frame {
+    packets: BTreeSet<u16>,
+    count: u16,
+    key: bool,
+    captured_us: u64,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +55,7 @@ pub struct Receiver {
     received: BTreeSet<u64>,
     missing: BTreeMap<u64, Missing>,
     pub given_up: u64,
-    frames: BTreeMap<(u8, u32), (BTreeSet<u16>, u16, bool)>,
+    frames: BTreeMap<(u8, u32), Frame>,
     last_shown: Option<(u8, u32)>,
     wide: BTreeMap<u64, u64>,
     wide_highest: u64,
@@ -157,8 +167,13 @@ impl Receiver {
         let frame = self
             .frames
             .entry((mark.stream, mark.frame))
-            .or_insert_with(|| (BTreeSet::new(), mark.count, mark.key));
-        frame.0.insert(mark.index);
+            .or_insert_with(|| Frame {
+                packets: BTreeSet::new(),
+                count: mark.count,
+                key: mark.key,
+                captured_us: mark.captured_us,
+            });
+        frame.packets.insert(mark.index);
         self.show(now_us);
     }
 
@@ -166,19 +181,20 @@ impl Receiver {
     fn show(&mut self, now_us: u64) {
         loop {
             let next = self.frames.iter().find(|((stream, number), frame)| {
-                let is_whole = frame.0.len() == usize::from(frame.1);
+                let is_whole = frame.packets.len() == usize::from(frame.count);
                 let follows = self.last_shown == Some((*stream, number.wrapping_sub(1)));
                 let is_newer = self
                     .last_shown
                     .is_none_or(|last| last.0 != *stream || last.1 < *number);
-                is_whole && (follows || (frame.2 && is_newer))
+                is_whole && (follows || (frame.key && is_newer))
             });
-            let Some((&(stream, number), _)) = next else {
+            let Some((&(stream, number), frame)) = next else {
                 return;
             };
             self.last_shown = Some((stream, number));
             self.shown.push(Shown {
                 at_us: now_us,
+                captured_us: frame.captured_us,
                 stream,
             });
             self.frames
@@ -309,17 +325,18 @@ impl Receiver {
         longest_us.max(until_us - last_us)
     }
 
-    /// Time without a new picture beyond what WebRTC calls a freeze: the longer of three frames and
-    /// one frame and 150 ms.
-    pub fn frozen_us(&self, from_us: u64, until_us: u64) -> u64 {
+    /// Time without a new picture beyond what WebRTC calls a freeze (three frames, or one and
+    /// 150 ms), with a buffer that plays frames this long after their capture if it can.
+    pub fn frozen_us(&self, from_us: u64, until_us: u64, buffer_us: u64) -> u64 {
         let mut last_us = from_us;
         let mut frozen_us = 0;
         for shown in self.between(from_us, until_us) {
-            let gap_us = shown.at_us - last_us;
+            let played_us = shown.at_us.max(shown.captured_us + buffer_us);
+            let gap_us = played_us.saturating_sub(last_us);
             if gap_us > 183_333 {
                 frozen_us += gap_us;
             }
-            last_us = shown.at_us;
+            last_us = last_us.max(played_us);
         }
         frozen_us
     }
