@@ -1,64 +1,77 @@
-// A far host: a network namespace behind a lossy, slow link. Needs root.
+// Far hosts: network namespaces, each behind a link (`weirgate-loadgen link`) of its own. Needs root.
 
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { once } from "node:events";
-
-const LINK = join(dirname(fileURLToPath(import.meta.url)), "link.py");
-const ip = (...words) => execFileSync("ip", words, { stdio: ["ignore", "pipe", "pipe"] });
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { programFolder } from "./server.mjs";
+import { until } from "./wait.mjs";
 
 /** Why no far host can be made here, or nothing. */
 export function farHostMissing() {
   if (process.getuid() !== 0) return "needs root";
+  if (!existsSync("/dev/net/tun")) return "needs /dev/net/tun";
   try {
-    ip("netns", "list");
-    execFileSync("python3", ["-c", "open('/dev/net/tun')"], { stdio: "ignore" });
+    execFileSync("ip", ["netns", "list"], { stdio: "ignore" });
   } catch {
-    return "needs iproute2, python3 and /dev/net/tun";
+    return "needs iproute2";
   }
   return undefined;
 }
 
+let made = 0;
+
 /**
- * Makes the far host. `roundTripMs` and `loss` (each way, UDP only) are the link's. This host has the
- * address `near` on it, the far host `far`.
+ * Makes a far host. `both`, `up` (from it) and `down` (to it) are settings as the link's `--help`
+ * describes them, such as `rate=2M,delay=25ms,queue=100ms,loss=1%`; `flags`: further ones. TCP is
+ * never lost, so that only media suffers. This host has the address `near` on the link, the far host
+ * `far`.
  */
-export async function makeFarHost({ roundTripMs, loss, seed = 1 }) {
-  const tag = `wg${process.pid % 10_000}`;
-  const host = new FarHost(tag, 10 + (process.pid % 200));
-  await host.start({ roundTripMs, loss, seed });
+export async function makeFarHost({ both, up, down, seed = 1, flags = [] }) {
+  made += 1;
+  const host = new FarHost(`wg${process.pid}-${made}`, made);
+  const settings = Object.entries({ both, up, down }).filter(([, value]) => value);
+  await host.start([...settings.flatMap(([name, value]) => [`--${name}`, value]), "--seed", String(seed), ...flags]);
   return host;
 }
 
 class FarHost {
-  constructor(tag, subnet) {
-    this.namespace = tag;
-    this.devices = [`${tag}n`, `${tag}f`];
-    this.near = `10.213.${subnet}.1`;
-    this.far = `10.213.${subnet}.2`;
+  constructor(namespace, number) {
+    const subnet = `10.213.${process.pid % 250}.${(number * 4) % 256}`.split(".");
+    const address = (last) => [...subnet.slice(0, 3), Number(subnet[3]) + last].join(".");
+    this.namespace = namespace;
+    this.near = address(1);
+    this.far = address(2);
     this.folder = mkdtempSync(join(tmpdir(), "weirgate-far-"));
-    this.said = "";
+    /** The link's latest figures: `up` and `down`. */
+    this.figures = undefined;
+    this.changes = [];
   }
 
-  async start({ roundTripMs, loss, seed }) {
-    const words = [LINK, ...this.devices, "--delay-ms", roundTripMs / 2, "--loss", loss, "--seed", seed];
-    this.link = spawn("python3", words.map(String), { stdio: ["ignore", "pipe", "inherit"] });
-    await once(this.link.stdout, "data");
-    this.link.stdout.on("data", (text) => (this.said += text));
-    const [near, far] = this.devices;
-    ip("netns", "add", this.namespace);
-    ip("link", "set", far, "netns", this.namespace);
-    ip("addr", "add", `${this.near}/30`, "dev", near);
-    ip("link", "set", near, "up");
-    const inside = (...words) => ip("-n", this.namespace, ...words);
-    inside("link", "set", "lo", "up");
-    inside("addr", "add", `${this.far}/30`, "dev", far);
-    inside("link", "set", far, "up");
-    // Browsers gather no candidates where there is no way out.
-    inside("route", "add", "default", "via", this.near);
+  async start(flags) {
+    const words = ["link", "--create", "--json-lines", "--commands", "--spare-tcp", "--far", this.namespace];
+    words.push("--near-address", `${this.near}/30`, "--far-address", `${this.far}/30`, ...flags);
+    this.link = spawn(join(programFolder(), "weirgate-loadgen"), words, { stdio: ["pipe", "pipe", "inherit"] });
+    this.ended = new Promise((resolve) => this.link.once("close", resolve));
+    let ready = false;
+    createInterface({ input: this.link.stdout }).on("line", (line) => {
+      const { event, ...rest } = JSON.parse(line);
+      if (event === "ready") ready = true;
+      else if (event === "changed") this.changes.push(rest);
+      else this.figures = rest;
+    });
+    await until("the link", () => {
+      if (this.link.exitCode !== null) throw new Error(`the link ended with ${this.link.exitCode}`);
+      return ready;
+    }, { interval: 20 });
+  }
+
+  /** Puts other settings at once, such as `down:rate=500k`; the rest stays. */
+  async change(settings) {
+    const before = this.changes.length;
+    this.link.stdin.write(`${settings}\n`);
+    await until(`the link to take ${settings}`, () => this.changes.length > before, { interval: 5 });
   }
 
   /** A program that runs `command` on the far host. */
@@ -68,13 +81,11 @@ class FarHost {
     return path;
   }
 
-  /** Takes the host down; gives the link's counts. */
+  /** Takes the host down; gives the link's last figures. */
   async stop() {
-    const ended = once(this.link, "close");
     this.link.kill("SIGTERM");
-    await ended;
-    ip("netns", "delete", this.namespace);
+    await this.ended;
     rmSync(this.folder, { recursive: true, force: true });
-    return JSON.parse(this.said);
+    return this.figures;
   }
 }

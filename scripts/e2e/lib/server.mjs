@@ -19,9 +19,9 @@ export function programFolder() {
   const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
   const folders = [process.env.WEIRGATE_BIN_DIR ?? [], join(target, "release"), join(target, "debug")].flat();
   const usable = folders.filter((folder) =>
-    ["weirgate-control", "weirgate-engine"].every((name) => existsSync(join(folder, name))),
+    ["weirgate-control", "weirgate-engine", "weirgate-loadgen"].every((name) => existsSync(join(folder, name))),
   );
-  if (usable.length === 0) throw new Error("build first: cargo build --release -p weirgate-engine -p weirgate-control");
+  if (usable.length === 0) throw new Error("build first: cargo build --release -p weirgate-engine -p weirgate-control -p weirgate-loadgen");
   if (process.env.WEIRGATE_BIN_DIR) return usable[0];
   const age = (folder) => statSync(join(folder, "weirgate-control")).mtimeMs;
   return usable.sort((a, b) => age(b) - age(a))[0];

@@ -128,7 +128,7 @@ describe("an aiortc client behind 5 % loss at 50 ms", { skip: aiortcMissing() ??
   const clients = [];
 
   before(async () => {
-    far = await makeFarHost({ roundTripMs: 50, loss: 0.05 });
+    far = await makeFarHost({ both: "delay=25ms,loss=5%" });
     server = await startServer({ host: far.near, token: "e2e-secret" });
   });
 

@@ -19,7 +19,7 @@ describe("5 % loss at 50 ms", { skip: farHostMissing() }, () => {
   let people;
 
   before(async () => {
-    far = await makeFarHost({ roundTripMs: 50, loss: 0.05 });
+    far = await makeFarHost({ both: "delay=25ms,loss=5%" });
     server = await startServer({ host: far.near, token: "e2e-secret" });
     const executable = far.wrap(process.env.CHROMIUM ?? "/usr/bin/chromium");
     // Cameras are for https and localhost only, unless the browser is told to trust the address.
