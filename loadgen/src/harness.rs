@@ -26,16 +26,22 @@ pub struct ServerOptions {
     pub io: String,
     /// `--cores`.
     pub cores: String,
+    /// Where HTTP and media listen.
+    pub address: Ipv4Addr,
+    /// Token of the API; control wants one where `address` is not loopback.
+    pub api_token: Option<String>,
     /// More flags for control.
     pub control_flags: Vec<String>,
 }
 
 impl ServerOptions {
-    /// A back end and cores, nothing else.
+    /// A back end and cores, on loopback.
     pub fn new(io: &str, cores: &str) -> Self {
         Self {
             io: io.to_owned(),
             cores: cores.to_owned(),
+            address: Ipv4Addr::LOCALHOST,
+            api_token: None,
             control_flags: Vec::new(),
         }
     }
@@ -64,7 +70,7 @@ impl Server {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let socket = folder.join("run").join("engine.sock");
-        let media = SocketAddr::from((Ipv4Addr::LOCALHOST, slot.first_port + 1));
+        let media = SocketAddr::from((options.address, slot.first_port + 1));
         let plain = format!(
             "{}-{}",
             slot.first_port + 2,
@@ -79,7 +85,7 @@ impl Server {
 
         let mut engine = program("weirgate-engine")?;
         engine.arg("--socket").arg(&socket);
-        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, slot.first_port));
+        let http = SocketAddr::from((options.address, slot.first_port));
         let mut control = program("weirgate-control")?;
         // An engine that dies is a failure here, not a reason for another one.
         control.arg("--engine-bin").arg("/bin/false");
@@ -88,6 +94,9 @@ impl Server {
             .arg(&socket)
             .arg("--http-listen")
             .arg(http.to_string());
+        if let Some(token) = &options.api_token {
+            control.args(["--api-token", token]);
+        }
         control.args(&options.control_flags);
         for (flag, value) in &shared {
             engine.arg(flag).arg(value);
@@ -95,7 +104,7 @@ impl Server {
         }
         let engine = spawn(engine, &folder, "engine")?;
         let mut server = Self {
-            api: Api::new(&format!("http://{http}"), None)?,
+            api: Api::new(&format!("http://{http}"), options.api_token.clone())?,
             control: None,
             engine,
             folder,
