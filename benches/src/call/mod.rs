@@ -249,6 +249,7 @@ impl Call {
             id,
             ice: credentials(number),
             ice_consent_timeout_s: 0,
+            initial_outgoing_bps: 0,
         });
         self.take(peer.datagram(check(number)));
         self.command(CommandBody::SetSrtpKeys {

@@ -4,12 +4,14 @@
 
 mod batch;
 mod crypto;
+mod layers;
 mod rtcp;
 mod step;
 mod stun;
 
 pub use batch::Trains;
 pub use crypto::{Open, Seal};
+pub use layers::{ReadLayers, Rewrite, Select};
 pub use rtcp::{FeedbackIn, NackIn, ReportsOut};
 pub use step::{Split, Step};
 pub use stun::Checks;
@@ -44,11 +46,19 @@ pub fn all() -> Vec<Entry> {
     let mut entries = steps();
     entries.extend(suites());
     entries.extend([
+        entry("select/read", "packet", 200, ReadLayers::new),
+        entry("select/every-layer", "packet offered", 200, || {
+            Select::new(2)
+        }),
+        entry("select/lowest-layer", "packet offered", 200, || {
+            Select::new(0)
+        }),
+        entry("rewrite/vp8", "packet", 4000, Rewrite::new),
         entry("train/9", "datagram", 200, || Trains::new(9)),
         entry("train/1", "datagram", 200, || Trains::new(1)),
         entry("stun/check", "check answered", 400, Checks::new),
         entry("rtcp/feedback-in", "compound received", 4, FeedbackIn::new),
-        entry("rtcp/nack-in", "packet sent again", 20, NackIn::new),
+        entry("rtcp/nack-in", "packet sent again", 1, NackIn::new),
         entry("rtcp/reports-out", "compound sent", 8, ReportsOut::new),
     ]);
     entries

@@ -14,8 +14,8 @@ const RECEIVERS: usize = 50;
 const REPORTER: u32 = 0x7000_0000;
 /// Frames a feedback message is about: 27 packets, 100 ms.
 const FEEDBACK_FRAMES: usize = 3;
-/// Packets of a NACK, which are the last of a frame.
-const NACKED: u16 = 4;
+/// Packets of a NACK, which are the last of a frame: more would be over what may be repaired.
+const NACKED: u16 = 1;
 
 /// A call of many receivers that are heard as well.
 struct Heard {
@@ -83,7 +83,8 @@ impl Work for FeedbackIn {
 }
 
 /// A turn is a NACK of every receiver for packets of one frame, and what is sent again as RTX for
-/// it. The frames are sent when the turns are prepared; history holds some 70.
+/// it. The frames are sent when the turns are prepared; repairs of five packets are saved up at
+/// least.
 pub struct NackIn {
     heard: Heard,
     /// NACKs of all receivers.
