@@ -80,7 +80,7 @@ async function oneRun(settings, server, round) {
 async function play(settings, running, folder) {
     const file = path.join(folder, 'outcome.json');
     const own = ['--server', running.url, '--json', file, '--quiet'];
-    const processes = running.pids.flatMap((pid) => ['--process', String(pid)]);
+    const processes = running.pids.flatMap((pid) => ['--pid', String(pid)]);
     const program = path.join(settings.binaries, 'weirgate-loadgen');
     const child = spawn(program, [...own, ...processes, ...settings.scenario], {
         stdio: ['ignore', 'ignore', 'pipe'],
