@@ -174,7 +174,7 @@ impl Capacity {
             server: outcome.server.clone(),
             transport: outcome.transport.clone(),
             bounds: outcome.bounds,
-            found: Search::new(SearchSettings::new(std::time::Duration::ZERO)).so_far(),
+            found: Found::NOTHING,
             stopped: None,
             packets_per_second: None,
             exceeded_packets_per_second: None,

@@ -93,6 +93,15 @@ pub struct Found {
     pub limit: Limit,
 }
 
+impl Found {
+    /// Nothing yet.
+    pub const NOTHING: Self = Self {
+        clean: None,
+        exceeded: None,
+        limit: Limit::Unfinished,
+    };
+}
+
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

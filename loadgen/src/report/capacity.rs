@@ -7,6 +7,7 @@ use super::chart::{Chart, Drawn, Series};
 use super::figures;
 use super::numbers::{cores, count, ms, percent, rate};
 use super::page::{Figure, Part};
+use super::run;
 use super::summary::{Grade, Summary, Table};
 use crate::capacity::{Capacity, Judgement, Level, Limit, TrialResult};
 
@@ -178,7 +179,10 @@ fn levels_table(capacity: &Capacity) -> Table {
         ]
         .into_iter()
         .chain(latencies)
-        .chain([cpu.map_or_else(|| "–".to_owned(), |cpu| format!("{:.2}", cpu.us_per_packet))])
+        .chain([
+            cpu.map_or_else(|| "–".to_owned(), |cpu| format!("{:.2}", cpu.us_per_packet)),
+            run::verdict_word(outcome).to_owned(),
+        ])
         .collect()
     });
     Table {
@@ -197,9 +201,10 @@ fn levels_table(capacity: &Capacity) -> Table {
             "p99.9",
             "max",
             "CPU µs/packet",
+            "judged",
         ],
         rows: rows.collect(),
-        ends_in_text: false,
+        ends_in_text: true,
     }
 }
 

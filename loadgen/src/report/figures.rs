@@ -25,6 +25,7 @@ pub(super) fn of_run(outcome: &Outcome) -> Result<Vec<Figure>> {
         timeline.cpu(),
         trains(outcome),
     ]);
+    charts.extend(timeline.participants());
     charts
         .iter()
         .filter(|chart| chart.series.iter().any(|series| !series.points.is_empty()))
@@ -125,6 +126,16 @@ impl Timeline<'_> {
                 self.series("generator", 4, |second| Some(second.own_cores)),
             ],
         )
+    }
+
+    /// Where they come and go while it is measured.
+    fn participants(&self) -> Option<Chart> {
+        let mut measured = self.0.iter().filter(|second| second.measured);
+        let first = measured.next()?.participants;
+        let series = self.series("participants", 0, |second| Some(second.participants as f64));
+        measured
+            .any(|second| second.participants != first)
+            .then(|| self.linear("Participants over time", "participants", vec![series]))
     }
 
     fn linear(&self, title: &str, label: &str, series: Vec<Series>) -> Chart {

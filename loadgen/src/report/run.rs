@@ -48,6 +48,15 @@ pub(super) fn about(outcome: &Outcome) -> String {
     all.join(" · ")
 }
 
+/// The verdict in a word.
+pub(super) fn verdict_word(outcome: &Outcome) -> &'static str {
+    match outcome.verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
 fn notes(outcome: &Outcome, summary: &mut Summary) {
     for reason in &outcome.inconclusive {
         summary.note(Grade::Inconclusive, reason.as_str());

@@ -139,3 +139,26 @@ fn a_run_in_which_nothing_came_can_be_shown() {
     checked(&run_text(&outcome));
     well_formed(&run_html(&outcome).unwrap());
 }
+
+#[test]
+fn the_readme_names_every_field_of_the_json() {
+    fn check(value: &serde_json::Value, readme: &str) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    assert!(readme.contains(&format!("`{name}`")), "{name}");
+                    check(value, readme);
+                }
+            }
+            serde_json::Value::Array(values) => {
+                values.iter().for_each(|value| check(value, readme));
+            }
+            _ => {}
+        }
+    }
+    let readme = include_str!("../../README.md");
+    let run = serde_json::to_value(samples::lossy(50, 1)).unwrap();
+    check(&run, readme);
+    let search = serde_json::to_value(samples::found(u64::MAX, 3)).unwrap();
+    check(&search, readme);
+}
