@@ -1,10 +1,12 @@
 //! The server's HTTP API, as far as clients and tests use it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use reqwest::{Client, Method, StatusCode};
+use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +25,7 @@ pub struct Api {
     base: String,
     token: Option<String>,
     client: Client,
+    tls: Arc<ClientConfig>,
 }
 
 /// The server's own word for why it did not do something.
@@ -184,19 +187,37 @@ pub struct Consumer {
 }
 
 impl Api {
-    /// For the server at `base`, such as `http://127.0.0.1:8080`.
+    /// For the server at `base`, such as `http://127.0.0.1:8080`; its certificate must be one this
+    /// host trusts.
     pub fn new(base: &str, token: Option<String>) -> Result<Self> {
-        // As in `dtls_client`: the HTTP client asks rustls for its cryptography, TLS or not.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self::with_trust(base, token, false)
+    }
+
+    /// For the server at `base`; `insecure` takes any certificate.
+    pub fn with_trust(base: &str, token: Option<String>, insecure: bool) -> Result<Self> {
+        let url = reqwest::Url::parse(base)
+            .with_context(|| format!("`{base}` is no address such as http://127.0.0.1:8080"))?;
+        ensure!(
+            matches!(url.scheme(), "http" | "https") && url.has_host(),
+            "`{base}` must begin with http:// or https://"
+        );
+        let tls = crate::tls::client_config(insecure)?;
         let client = Client::builder()
             .timeout(TIMEOUT)
+            .tls_backend_preconfigured((*tls).clone())
             .build()
             .context("no HTTP client")?;
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
             token,
             client,
+            tls,
         })
+    }
+
+    /// TLS as this client has it.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.tls)
     }
 
     /// Base URL without a slash at its end.

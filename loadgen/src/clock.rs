@@ -15,13 +15,17 @@ const NTP_UNIX_OFFSET_S: u64 = 2_208_988_800;
 /// Nanoseconds since the Unix epoch; monotonic, read from the wall clock once at first use.
 pub fn now_ns() -> u64 {
     static ORIGIN: OnceLock<(Instant, u64)> = OnceLock::new();
-    let (instant, unix_ns) = ORIGIN.get_or_init(|| {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        (Instant::now(), unix.as_nanos() as u64)
-    });
+    let (instant, unix_ns) = ORIGIN.get_or_init(|| (Instant::now(), wall_ns()));
     unix_ns + instant.elapsed().as_nanos() as u64
+}
+
+/// Nanoseconds since the Unix epoch by the wall clock as it is set now, as the kernel stamps
+/// datagrams.
+pub fn wall_ns() -> u64 {
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    unix.as_nanos() as u64
 }
 
 /// The same time as a 64-bit NTP timestamp, for sender reports.

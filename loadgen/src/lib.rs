@@ -24,6 +24,7 @@ pub mod scenario;
 pub mod sender;
 pub mod signaling;
 pub mod srtp_leg;
+pub mod tls;
 pub mod units;
 pub mod verdict;
 pub mod webrtc_client;

@@ -8,13 +8,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use serde::Serialize;
-use weirgate_loadgen::api::Api;
 use weirgate_loadgen::capacity::{self, Capacity, CapacityArgs, Trial};
 use weirgate_loadgen::outcome::{Outcome, Verdict};
 use weirgate_loadgen::scenario::Interrupt;
 use weirgate_loadgen::{link, report, verdict};
 
-use args::{Args, Command, Scenario};
+use args::{Args, Command, Play};
 
 /// A bound was broken, or the server did wrong.
 const EXIT_FAILED: u8 = 1;
@@ -27,8 +26,8 @@ const EXIT_INCONCLUSIVE: u8 = 3;
 async fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.command {
-        Command::Scenario(scenario) if args.capacity.find_capacity => find(&args, scenario).await,
-        Command::Scenario(scenario) => play(&args, scenario).await,
+        Command::Play(asked) if args.capacity.find_capacity => find(&args, asked).await,
+        Command::Play(asked) => play(&args, asked).await,
         Command::Link(link) => link::run(link, args.json.as_deref(), args.quiet)
             .await
             .map(|()| Verdict::Passed),
@@ -45,11 +44,12 @@ async fn main() -> ExitCode {
 }
 
 /// One run.
-async fn play(args: &Args, scenario: &Scenario) -> Result<Verdict> {
-    let api = Api::new(&args.server, args.token.clone())?;
+async fn play(args: &Args, asked: &Play) -> Result<Verdict> {
+    let api = args.api()?;
+    let scenario = asked.scenario(&args.pids)?;
     let interrupt = interrupt_on_ctrl_c();
     let progress = report::progress(args.quiet);
-    let mut outcome = scenario.run(&api, &interrupt, &*progress, None).await?;
+    let mut outcome = scenario.run(&api, &interrupt, &*progress).await?;
     drop(progress);
     outcome.bounds = args.bounds();
     verdict::judge(&mut outcome);
@@ -60,17 +60,17 @@ async fn play(args: &Args, scenario: &Scenario) -> Result<Verdict> {
 }
 
 /// Runs until the server's capacity is known.
-async fn find(args: &Args, scenario: &Scenario) -> Result<Verdict> {
-    let api = Api::new(&args.server, args.token.clone())?;
+async fn find(args: &Args, asked: &Play) -> Result<Verdict> {
+    let api = args.api()?;
+    let scenario = asked.scenario(&args.pids)?;
     let interrupt = interrupt_on_ctrl_c();
     let progress = report::progress(args.quiet);
-    let settings = args.capacity.settings(scenario.duration())?;
+    let settings = args.capacity.settings(scenario.duration)?;
     let bounds = CapacityArgs::bounds(args.bounds());
-    let unit = scenario.load_unit();
+    let unit = scenario.cast.load_unit();
     let run = async |trial: Trial| -> Result<Outcome> {
-        let mut outcome = scenario
-            .run(&api, &interrupt, &*progress, Some(trial))
-            .await?;
+        let scenario = args::at_load(&scenario, trial)?;
+        let mut outcome = scenario.run(&api, &interrupt, &*progress).await?;
         outcome.bounds = bounds;
         verdict::judge(&mut outcome);
         Ok(outcome)

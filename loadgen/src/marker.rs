@@ -116,6 +116,8 @@ pub struct FramePosition {
     pub first: bool,
     /// The frame is a key frame.
     pub key_frame: bool,
+    /// Lines of the picture, which is 16 by 9.
+    pub height: u16,
 }
 
 impl PayloadFormat {
@@ -131,9 +133,13 @@ impl PayloadFormat {
                 out.extend_from_slice(&[0x80 | (u8::from(position.first) << 4), 0x80]);
                 out.extend_from_slice(&[0x80 | high, low]);
                 match (position.first, position.key_frame) {
-                    // Frame tag, start code, 320 by 180 (RFC 6386 section 9.1).
-                    (true, true) => out
-                        .extend_from_slice(&[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00]),
+                    // Frame tag, start code, size (RFC 6386 section 9.1).
+                    (true, true) => {
+                        let width = u32::from(position.height) * 16 / 9;
+                        out.extend_from_slice(&[0x10, 0, 0, 0x9d, 0x01, 0x2a]);
+                        out.extend_from_slice(&(width as u16).to_le_bytes());
+                        out.extend_from_slice(&position.height.to_le_bytes());
+                    }
                     (true, false) => out.extend_from_slice(&[0x11, 0, 0]),
                     (false, _) => {}
                 }
@@ -198,6 +204,7 @@ mod tests {
                         frame: 40_000,
                         first,
                         key_frame,
+                        height: 180,
                     },
                     &mut payload,
                 );

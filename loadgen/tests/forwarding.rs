@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use weirgate_loadgen::harness::{Server, ServerOptions};
 use weirgate_loadgen::outcome::{Ending, Outcome};
-use weirgate_loadgen::scenario::{Interrupt, Livestream, Silent, Transport};
+use weirgate_loadgen::scenario::{Cast, Interrupt, Scenario, Silent, Traffic, Transport};
 use weirgate_loadgen::sender::{AudioShape, Shape, VideoShape};
 use weirgate_loadgen::srtp_leg::SrtpSuite;
 use weirgate_loadgen::verdict;
@@ -23,9 +23,12 @@ async fn play(server: &Server, transport: Transport) -> Outcome {
         Shape::Video(VideoShape::of_bitrate(200_000)),
         Shape::Audio(AudioShape::default()),
     ];
-    let mut livestream = Livestream::new(RECEIVERS, transport, shapes);
-    livestream.duration = Duration::from_secs(2);
-    let mut outcome = livestream
+    let cast = Cast::Livestream {
+        receivers: RECEIVERS,
+    };
+    let mut scenario = Scenario::new(cast, transport, Traffic::of(shapes));
+    scenario.duration = Duration::from_secs(2);
+    let mut outcome = scenario
         .run(server.api(), &Interrupt::default(), &Silent)
         .await
         .unwrap();
@@ -37,7 +40,7 @@ fn assert_perfect(outcome: &Outcome) {
     let text = format!("{outcome:#?}");
     assert_eq!(outcome.failures, Vec::<String>::new(), "{text}");
     assert_eq!(outcome.ending, Ending::Completed, "{text}");
-    assert_eq!(outcome.participants.joined, RECEIVERS, "{text}");
+    assert_eq!(outcome.participants.joined, RECEIVERS + 1, "{text}");
     let tally = &outcome.totals;
     assert_eq!(tally.flows, 2 * RECEIVERS as u64, "{text}");
     assert_eq!(

@@ -73,7 +73,7 @@ async fn a_client_with_another_certificate_than_announced_gets_no_keys() {
     // Where our side took the handshake for finished, nothing it sends is taken.
     if let Ok(client) = established {
         let before = counter(api, "media_before_keys").await;
-        client.leg.outbound().send_rtp(&rtp(96, 1, 1));
+        client.leg.outbound().send_rtp(rtp(96, 1, 1));
         tokio::time::sleep(DOUBT).await;
         assert!(counter(api, "media_before_keys").await > before);
     }
@@ -256,7 +256,7 @@ async fn forged_and_replayed_media_reaches_nobody() {
         // None of these numbers was used yet: what is used is refused as a replay even sooner.
         let sequence = config.first_sequence.wrapping_add(2000 + ahead);
         let forged = forger
-            .rtp(&rtp(config.payload_type, sequence, config.ssrc))
+            .rtp(rtp(config.payload_type, sequence, config.ssrc))
             .unwrap();
         outbound.send_raw(&forged);
     }
@@ -279,7 +279,7 @@ async fn forged_and_replayed_media_reaches_nobody() {
     let sealed: Vec<_> = (0..200)
         .map(|sequence| {
             sealer
-                .rtp(&rtp(other.payload_type, sequence, other.ssrc))
+                .rtp(rtp(other.payload_type, sequence, other.ssrc))
                 .unwrap()
         })
         .collect();
@@ -351,7 +351,9 @@ async fn a_comedia_transport_takes_no_address_from_a_forgery() {
     let mut forger = Sealer::new(&SrtpKey::random(suite).unwrap()).unwrap();
     for sequence in 0..100 {
         let packet = rtp(config.payload_type, sequence, config.ssrc);
-        stranger.send(&forger.rtp(&packet).unwrap(), to).await;
+        stranger
+            .send(&forger.rtp(packet.clone()).unwrap(), to)
+            .await;
         stranger.send(&packet, to).await;
     }
     tokio::time::sleep(DOUBT).await;
@@ -361,7 +363,7 @@ async fn a_comedia_transport_takes_no_address_from_a_forgery() {
     client
         .leg
         .outbound()
-        .send_rtp(&rtp(config.payload_type, 1, config.ssrc));
+        .send_rtp(rtp(config.payload_type, 1, config.ssrc));
     let ours = u64::from(client.leg.outbound().local_address().port());
     let start = std::time::Instant::now();
     while remote_port().await != Some(ours) {
@@ -370,7 +372,9 @@ async fn a_comedia_transport_takes_no_address_from_a_forgery() {
     }
     for sequence in 100..200 {
         let packet = rtp(config.payload_type, sequence, config.ssrc);
-        stranger.send(&forger.rtp(&packet).unwrap(), to).await;
+        stranger
+            .send(&forger.rtp(packet.clone()).unwrap(), to)
+            .await;
     }
     tokio::time::sleep(DOUBT).await;
     assert_eq!(remote_port().await, Some(ours));

@@ -57,7 +57,8 @@ async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
         rtx: None,
         mid: None,
         format: PayloadFormat::Vp8,
-        stream: 1,
+        streams: vec![1],
+        transport_cc_id: None,
         asked_ns: 0,
         latency: weirgate_loadgen::latency::sink(),
     });
@@ -116,6 +117,8 @@ async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
             format: PayloadFormat::Vp8,
             shape: Shape::Video(VideoShape::of_bitrate(1_000_000)),
             mid: None,
+            rid: None,
+            audio_level_id: None,
             transport_cc_id: None,
             abs_send_time_id: None,
             rtx: None,

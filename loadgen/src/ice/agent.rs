@@ -175,7 +175,7 @@ impl Agent {
         }
         match (self.selected, self.valid) {
             (Some(to), _) => {
-                self.next_ns = now_ns + self.timing.consent_ns;
+                self.next_ns = now_ns + self.spread_consent_ns();
                 out.extend(self.check(to, self.nomination != Nomination::Regular));
             }
             (None, Some(to)) => {
@@ -226,7 +226,7 @@ impl Agent {
         if pending.nominating {
             self.selected = Some(from);
             self.pending.clear();
-            self.next_ns = now_ns + self.timing.consent_ns;
+            self.next_ns = now_ns + self.spread_consent_ns();
             return Some(AgentEvent::Nominated(from));
         }
         if self.valid.is_none() {
@@ -247,6 +247,13 @@ impl Agent {
             .fingerprint()
             .build();
         self.answers.push((from, answer));
+    }
+
+    /// From 0.8 to 1.2 of the interval, so that many clients do not check at the same time
+    /// (RFC 7675 section 5.1).
+    fn spread_consent_ns(&self) -> u64 {
+        let share = random::bytes::<2>().map_or(0x8000, u16::from_be_bytes);
+        self.timing.consent_ns * 4 / 5 + self.timing.consent_ns * 2 / 5 * u64::from(share) / 0xffff
     }
 
     fn check(&mut self, to: SocketAddr, nominate: bool) -> Option<(SocketAddr, Vec<u8>)> {

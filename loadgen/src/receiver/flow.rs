@@ -6,7 +6,8 @@ use rtp::header::Header;
 use rtp::packet::Packet as RtpPacket;
 
 use super::missing::Missing;
-use super::window::{Arrival, SeenWindow};
+use super::run::{Place, Runs};
+use super::window::Arrival;
 use crate::clock::{NS_PER_S, ntp_short, ntp_time};
 use crate::latency::LatencySink;
 use crate::leg::lock;
@@ -27,8 +28,11 @@ pub struct FlowConfig {
     pub mid: Option<(u8, String)>,
     /// How payloads begin.
     pub format: PayloadFormat,
-    /// Marker number of the stream it must carry.
-    pub stream: u32,
+    /// Marker numbers of the streams it may carry: one, or the layers of simulcast, of which a server
+    /// forwards one at a time.
+    pub streams: Vec<u32>,
+    /// Id of the transport-wide sequence number's header extension.
+    pub transport_cc_id: Option<u8>,
     /// When the flow was asked for; times to the first packet count from there.
     pub asked_ns: u64,
     /// Where latencies go.
@@ -55,8 +59,10 @@ pub struct SenderReportSeen {
 /// What came of a flow.
 #[derive(Debug, Clone, Default)]
 pub struct FlowStats {
-    /// Marker number of the stream.
+    /// Marker number of the stream it carries, of the latest with simulcast.
     pub stream: u32,
+    /// It carries video.
+    pub is_video: bool,
     /// Media packets, whatever they were, without RTX.
     pub packets: u64,
     /// Bytes of those on the wire.
@@ -65,10 +71,12 @@ pub struct FlowStats {
     pub payload_bytes: u64,
     /// Different packets of the stream, repaired ones included.
     pub unique: u64,
-    /// Index of the first packet seen.
-    pub first_index: u64,
-    /// One above the highest index seen.
+    /// Missing between the first packet and the highest one so far.
+    pub missing: u64,
+    /// One above the highest index seen of the stream it carries.
     pub end_index: u64,
+    /// Switches from one layer of simulcast to another.
+    pub layer_switches: u64,
     /// Came again.
     pub duplicates: u64,
     /// Came after a later one, without RTX.
@@ -102,30 +110,20 @@ pub struct FlowStats {
 }
 
 impl FlowStats {
-    /// Packets of the stream that are missing of those from the first one seen up to `end`,
-    /// exclusive; without any, all of them.
+    /// Packets that are missing of those from the first one seen up to `end`, exclusive, of the
+    /// stream it carries; without any, all of them.
     pub fn lost(&self, end: u64) -> u64 {
-        let from = if self.unique == 0 {
-            0
-        } else {
-            self.first_index
-        };
-        end.max(self.end_index)
-            .saturating_sub(from)
-            .saturating_sub(self.unique)
+        self.missing + end.saturating_sub(self.end_index)
     }
 }
 
 pub(super) struct Flow {
     config: FlowConfig,
     stats: FlowStats,
-    seen: SeenWindow,
+    runs: Runs,
     missing: Missing,
     highest_sequence: Option<u64>,
     first_sequence: u64,
-    /// Sequence number minus index, while the server drops nothing on purpose.
-    sequence_offset: Option<i64>,
-    timestamp_offset: Option<u32>,
     transit: Option<i64>,
     jitter: f64,
     /// `(expected, received)` at the last reception report.
@@ -136,16 +134,15 @@ impl Flow {
     pub(super) fn new(config: FlowConfig) -> Self {
         Self {
             stats: FlowStats {
-                stream: config.stream,
+                stream: config.streams.first().copied().unwrap_or_default(),
+                is_video: config.format == PayloadFormat::Vp8,
                 ..FlowStats::default()
             },
+            runs: Runs::new(config.clock_rate),
             config,
-            seen: SeenWindow::default(),
             missing: Missing::default(),
             highest_sequence: None,
             first_sequence: 0,
-            sequence_offset: None,
-            timestamp_offset: None,
             transit: None,
             jitter: 0.0,
             reported: (0, 0),
@@ -212,6 +209,11 @@ impl Flow {
         });
     }
 
+    /// Whether there is something to ask for, now or later.
+    pub(super) fn is_missing_any(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
     pub(super) fn take_due_nacks(&mut self, now_ns: u64) -> Vec<u16> {
         let due = self.missing.take_due(now_ns);
         self.stats.nacked += due.len() as u64;
@@ -257,42 +259,37 @@ impl Flow {
     ) -> Option<Arrival> {
         let marker_at = self.config.format.skip(payload);
         let marker = marker_at.and_then(|at| Marker::read(payload.get(at..)?).ok());
-        let Some(marker) = marker.filter(|marker| marker.stream == self.config.stream) else {
+        let expected = |marker: &Marker| self.config.streams.contains(&marker.stream);
+        let Some(marker) = marker.filter(expected) else {
             self.stats.corrupt += 1;
             return None;
         };
-        let arrival = self.seen.note(marker.index);
-        if matches!(arrival, Arrival::Duplicate | Arrival::TooOld) {
+        let place = Place {
+            sequence,
+            timestamp: header.timestamp,
+        };
+        // A straggler from before the last two switches stays where it was counted as missing.
+        let noted = self.runs.note(&marker, place)?;
+        if matches!(noted.arrival, Arrival::Duplicate | Arrival::TooOld) {
             self.stats.duplicates += 1;
-            return Some(arrival);
+            return Some(noted.arrival);
         }
-        self.stats.unique = self.seen.unique();
-        self.stats.first_index = self.seen.first().unwrap_or_default();
-        self.stats.end_index = self.seen.end();
+        self.stats.renumbered += u64::from(noted.renumbered);
+        self.stats.wrong_timestamps += u64::from(noted.wrong_timestamp);
+        self.stats.layer_switches += u64::from(noted.switched);
+        self.stats.stream = self.runs.stream().unwrap_or(marker.stream);
+        self.stats.unique = self.runs.unique();
+        self.stats.missing = self.runs.lost();
+        self.stats.end_index = self.runs.end();
         let latency = arrival_ns.saturating_sub(marker.intended_ns);
-        lock(&self.config.latency).saturating_record(latency);
-        self.note_numbers(&marker, sequence, header.timestamp);
+        lock(&self.config.latency).record(latency);
         let since_asked = arrival_ns.saturating_sub(self.config.asked_ns);
         self.stats.first_packet_ns.get_or_insert(since_asked);
         if marker.key_frame && begins_frame(self.config.format, payload) {
             self.stats.key_frames += 1;
             self.stats.first_key_frame_ns.get_or_insert(since_asked);
         }
-        Some(arrival)
-    }
-
-    /// The server numbers anew, but by constant offsets while it drops nothing.
-    fn note_numbers(&mut self, marker: &Marker, sequence: u64, timestamp: u32) {
-        let sequence_offset = (sequence as i64).wrapping_sub(marker.index as i64);
-        if *self.sequence_offset.get_or_insert(sequence_offset) != sequence_offset {
-            self.stats.renumbered += 1;
-            self.sequence_offset = Some(sequence_offset);
-        }
-        let timestamp_offset = timestamp.wrapping_sub(marker.timestamp);
-        if *self.timestamp_offset.get_or_insert(timestamp_offset) != timestamp_offset {
-            self.stats.wrong_timestamps += 1;
-            self.timestamp_offset = Some(timestamp_offset);
-        }
+        Some(noted.arrival)
     }
 
     fn note_sequence(&mut self, sequence: u16, now_ns: u64) -> u64 {
@@ -360,7 +357,8 @@ mod tests {
             rtx: Some((97, 2)),
             mid: None,
             format: PayloadFormat::Vp8,
-            stream: 5,
+            streams: vec![5],
+            transport_cc_id: None,
             asked_ns: 0,
             latency: crate::latency::sink(),
         })
@@ -372,6 +370,7 @@ mod tests {
             frame: 0,
             first: index == 0,
             key_frame: true,
+            height: 180,
         };
         PayloadFormat::Vp8.write(position, &mut payload);
         let marker = Marker {

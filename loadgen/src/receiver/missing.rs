@@ -49,6 +49,11 @@ impl Missing {
             .is_some_and(|wanted| wanted.tries > 0)
     }
 
+    /// Whether anything is missing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
     /// What is to be asked for now.
     pub(super) fn take_due(&mut self, now_ns: u64) -> Vec<u16> {
         let mut due = Vec::new();

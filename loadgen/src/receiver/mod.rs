@@ -2,11 +2,14 @@
 
 mod flow;
 mod missing;
+mod run;
+mod transport_feedback;
 mod window;
 
 use std::collections::HashMap;
 
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{
@@ -16,11 +19,16 @@ use rtp::packet::Packet as RtpPacket;
 
 pub use flow::{FlowConfig, FlowStats, SenderReportSeen};
 
-use crate::clock::NS_PER_S;
+use crate::clock::{NS_PER_MS, NS_PER_S, now_ns};
 use crate::leg::{Compound, Media, Outbound};
 use flow::Flow;
+use transport_feedback::Arrivals;
 
 const REPORT_INTERVAL_NS: u64 = NS_PER_S;
+/// Within what libwebrtc does, 50 to 250 ms by bitrate.
+const TRANSPORT_FEEDBACK_INTERVAL_NS: u64 = 100 * NS_PER_MS;
+/// Between two looks at what is missing.
+const NACK_INTERVAL_NS: u64 = 5 * NS_PER_MS;
 
 /// How a receiver behaves.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +37,8 @@ pub struct ReceiverConfig {
     pub ssrc: u32,
     /// Asks for what is missing.
     pub nack: bool,
+    /// Tells the server this estimate by REMB once a second, in bit/s.
+    pub remb_bps: Option<u64>,
     /// Every so many media packets one is thrown away unseen, as if lost on the way; 0 for none.
     pub discard_every: u64,
 }
@@ -42,7 +52,12 @@ pub struct Receiver {
     media_packets: u64,
     discarded: u64,
     unknown_ssrc: u64,
+    transport_cc_id: Option<u8>,
+    arrivals: Arrivals,
+    transport_feedback_sent: u64,
     next_report_ns: u64,
+    next_transport_feedback_ns: u64,
+    next_nacks_ns: u64,
 }
 
 impl Receiver {
@@ -55,7 +70,13 @@ impl Receiver {
             media_packets: 0,
             discarded: 0,
             unknown_ssrc: 0,
-            next_report_ns: 0,
+            transport_cc_id: None,
+            arrivals: Arrivals::default(),
+            transport_feedback_sent: 0,
+            // Not all receivers at the same time.
+            next_report_ns: now_ns() + u64::from(config.ssrc) % REPORT_INTERVAL_NS,
+            next_transport_feedback_ns: u64::MAX,
+            next_nacks_ns: u64::MAX,
         }
     }
 
@@ -64,6 +85,7 @@ impl Receiver {
         if let Some((_, ssrc)) = flow.rtx {
             self.rtx.insert(ssrc, flow.ssrc);
         }
+        self.transport_cc_id = self.transport_cc_id.or(flow.transport_cc_id);
         self.flows.insert(flow.ssrc, Flow::new(flow));
     }
 
@@ -80,6 +102,11 @@ impl Receiver {
     /// RTP packets with an SSRC that no flow has.
     pub fn unknown_ssrc(&self) -> u64 {
         self.unknown_ssrc
+    }
+
+    /// Messages of transport-wide feedback sent.
+    pub fn transport_feedback_sent(&self) -> u64 {
+        self.transport_feedback_sent
     }
 
     /// Packets thrown away by [`ReceiverConfig::discard_every`].
@@ -112,9 +139,26 @@ impl Receiver {
         discarded
     }
 
+    /// The transport's number is one for all its streams, known ones or not.
+    fn note_transport_number(&mut self, packet: &RtpPacket, arrival_ns: u64) {
+        let id = self.transport_cc_id;
+        let Some(value) = id.and_then(|id| packet.header.get_extension(id)) else {
+            return;
+        };
+        if let Some(number) = value.first_chunk::<2>() {
+            self.arrivals.note(u16::from_be_bytes(*number), arrival_ns);
+            let due_ns = arrival_ns + TRANSPORT_FEEDBACK_INTERVAL_NS;
+            self.next_transport_feedback_ns = self.next_transport_feedback_ns.min(due_ns);
+        }
+    }
+
     fn send_nacks(&mut self, now_ns: u64, out: &Outbound) {
+        self.next_nacks_ns = u64::MAX;
         for (&media_ssrc, flow) in &mut self.flows {
             let missing = flow.take_due_nacks(now_ns);
+            if flow.is_missing_any() {
+                self.next_nacks_ns = now_ns + NACK_INTERVAL_NS;
+            }
             if !missing.is_empty() {
                 out.send_rtcp(&[
                     Box::new(ReceiverReport {
@@ -130,30 +174,70 @@ impl Receiver {
             }
         }
     }
+
+    fn send_transport_feedback(&mut self, out: &Outbound) {
+        self.next_transport_feedback_ns = u64::MAX;
+        let media_ssrc = self.flows.keys().next().copied().unwrap_or_default();
+        while let Some(message) = self.arrivals.take(self.config.ssrc, media_ssrc) {
+            self.transport_feedback_sent += 1;
+            // By itself (RFC 5506), as browsers send it.
+            out.send_rtcp(&[Box::new(message)]);
+        }
+    }
+
+    fn send_reports(&mut self, now_ns: u64, out: &Outbound) {
+        let reports: Vec<_> = self
+            .flows
+            .values_mut()
+            .filter_map(|flow| flow.reception_report(now_ns))
+            .collect();
+        // At most 31 blocks fit a report (RFC 3550 section 6.4.2).
+        for blocks in reports.chunks(31) {
+            out.send_rtcp(&[Box::new(ReceiverReport {
+                ssrc: self.config.ssrc,
+                reports: blocks.to_vec(),
+                ..ReceiverReport::default()
+            })]);
+        }
+        if let Some(bitrate) = self.config.remb_bps {
+            out.send_rtcp(&[
+                Box::new(ReceiverReport {
+                    ssrc: self.config.ssrc,
+                    ..ReceiverReport::default()
+                }),
+                Box::new(ReceiverEstimatedMaximumBitrate {
+                    sender_ssrc: self.config.ssrc,
+                    bitrate: bitrate as f32,
+                    // At most 255 fit the message.
+                    ssrcs: self.flows.keys().copied().take(255).collect(),
+                }),
+            ]);
+        }
+    }
 }
 
 impl Media for Receiver {
     const DIRECTION: &'static str = "recv";
 
-    fn on_rtp(&mut self, packet: &RtpPacket, wire_len: usize, arrival_ns: u64, out: &Outbound) {
+    fn on_rtp(&mut self, packet: &RtpPacket, wire_len: usize, arrival_ns: u64, _out: &Outbound) {
         let ssrc = packet.header.ssrc;
         if self.is_discarded(ssrc) {
             return;
         }
-        if let Some(flow) = self
-            .rtx
-            .get(&ssrc)
-            .and_then(|media| self.flows.get_mut(media))
-        {
-            flow.on_rtx(packet, arrival_ns);
-        } else if let Some(flow) = self.flows.get_mut(&ssrc) {
-            flow.on_media(packet, wire_len, arrival_ns);
-        } else {
+        self.note_transport_number(packet, arrival_ns);
+        let media = self.rtx.get(&ssrc);
+        let Some(flow) = self.flows.get_mut(media.unwrap_or(&ssrc)) else {
             self.unknown_ssrc += 1;
             return;
+        };
+        if media.is_some() {
+            flow.on_rtx(packet, arrival_ns);
+        } else {
+            flow.on_media(packet, wire_len, arrival_ns);
         }
-        if self.config.nack {
-            self.send_nacks(arrival_ns, out);
+        if self.config.nack && flow.is_missing_any() {
+            let due_ns = arrival_ns + NACK_INTERVAL_NS;
+            self.next_nacks_ns = self.next_nacks_ns.min(due_ns);
         }
     }
 
@@ -168,25 +252,21 @@ impl Media for Receiver {
     }
 
     fn on_tick(&mut self, now_ns: u64, out: &Outbound) {
-        if self.config.nack {
+        if self.next_nacks_ns <= now_ns {
             self.send_nacks(now_ns, out);
         }
-        if now_ns < self.next_report_ns {
-            return;
+        if self.next_transport_feedback_ns <= now_ns {
+            self.send_transport_feedback(out);
         }
-        self.next_report_ns = now_ns + REPORT_INTERVAL_NS;
-        let reports: Vec<_> = self
-            .flows
-            .values_mut()
-            .filter_map(|flow| flow.reception_report(now_ns))
-            .collect();
-        // At most 31 blocks fit a report (RFC 3550 section 6.4.2).
-        for blocks in reports.chunks(31) {
-            out.send_rtcp(&[Box::new(ReceiverReport {
-                ssrc: self.config.ssrc,
-                reports: blocks.to_vec(),
-                ..ReceiverReport::default()
-            })]);
+        if self.next_report_ns <= now_ns {
+            self.next_report_ns = now_ns + REPORT_INTERVAL_NS;
+            self.send_reports(now_ns, out);
         }
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        self.next_report_ns
+            .min(self.next_transport_feedback_ns)
+            .min(self.next_nacks_ns)
     }
 }

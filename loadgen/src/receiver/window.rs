@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Packets looked back over, enough for any reordering or repair.
-const WINDOW: u64 = 16_384;
+const WINDOW: u64 = 4096;
 
 /// What a packet is to those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

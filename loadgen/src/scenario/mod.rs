@@ -1,11 +1,26 @@
 //! What is played, and what is made of the figures.
 
-mod livestream;
+mod access;
+mod cast;
+mod crowd;
+mod health;
+mod joining;
+mod measure;
+mod participant;
+mod play;
+mod processes;
 mod progress;
+mod run;
+mod sampler;
 mod tally;
+mod traffic;
 
-pub use livestream::{Livestream, Transport};
+pub use access::SignalingKind;
+pub use cast::Cast;
+pub use participant::Transport;
+pub use play::Scenario;
 pub use progress::{Progress, Silent};
+pub use traffic::Traffic;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -24,6 +24,8 @@ use crate::clock::NS_PER_S;
 use crate::leg::{Compound, Media, Outbound};
 
 const REPORT_INTERVAL_NS: u64 = NS_PER_S;
+/// Transport-wide numbers kept each, the latest.
+const MAX_NUMBERS: usize = 1 << 16;
 const CNAME: &[u8] = b"weirgate-loadgen";
 
 /// What the server told a sender.
@@ -43,7 +45,7 @@ pub struct FeedbackSeen {
     pub remb_bps: Option<f32>,
     /// transport-cc messages.
     pub transport_cc: u64,
-    /// Transport-wide numbers told as received, extended to 64 bits.
+    /// Transport-wide numbers told as received, extended to 64 bits; the latest 65536.
     pub transport_received: BTreeSet<u64>,
     /// Transport-wide numbers told as not received.
     pub transport_missing: BTreeSet<u64>,
@@ -119,6 +121,14 @@ impl SenderFeedback {
                 self.seen.transport_received.insert(base + offset);
             }
         }
+        for numbers in [
+            &mut self.seen.transport_received,
+            &mut self.seen.transport_missing,
+        ] {
+            while numbers.len() > MAX_NUMBERS {
+                numbers.pop_first();
+            }
+        }
         let end = base + u64::from(feedback.packet_status_count);
         self.latest_transport = Some(self.latest_transport.map_or(end, |latest| latest.max(end)));
     }
@@ -189,6 +199,10 @@ impl Media for SenderFeedback {
                 out.send_rtcp(&[Box::new(report), Box::new(description)]);
             }
         }
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        self.next_report_ns
     }
 }
 

@@ -34,6 +34,7 @@ pub struct GeneratorReport {
 enum Command {
     Add(Arc<Stream>),
     Remove(u32),
+    Clear(mpsc::Sender<()>),
 }
 
 impl Generator {
@@ -58,6 +59,11 @@ impl Generator {
         })
     }
 
+    /// How well the schedule was kept since the last call.
+    pub fn take_lateness(&self) -> Histogram<u64> {
+        std::mem::replace(&mut *lock(&self.lateness), latency::histogram())
+    }
+
     /// Begins to send a stream.
     pub fn add(&self, stream: Arc<Stream>) {
         self.command(Command::Add(stream));
@@ -66,6 +72,13 @@ impl Generator {
     /// Ends a stream by its marker number.
     pub fn remove(&self, stream: u32) {
         self.command(Command::Remove(stream));
+    }
+
+    /// Ends every stream; none sends any more when this returns.
+    pub fn end_streams(&self) {
+        let (done, ended) = mpsc::channel();
+        self.command(Command::Clear(done));
+        let _ = ended.recv_timeout(Duration::from_secs(1));
     }
 
     /// Ends every stream, and says how well the schedule was kept.
@@ -153,13 +166,19 @@ impl Worker {
             Command::Add(stream) => {
                 let start_ns = now_ns();
                 self.due.push(Reverse((start_ns, self.flows.len())));
-                let schedule = Schedule::new(stream.config().shape);
+                let schedule = Schedule::new(stream.config().shape, stream.config().stream);
                 self.flows.push(Some(Flow {
                     stream,
                     schedule,
                     start_ns,
                     planned: VecDeque::new(),
                 }));
+            }
+            Command::Clear(done) => {
+                self.flows.clear();
+                self.due.clear();
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
             }
             Command::Remove(number) => {
                 for flow in &mut self.flows {
@@ -179,8 +198,9 @@ impl Worker {
         let now = now_ns();
         let mut frame = Vec::new();
         while flow.start_ns + flow.schedule.next_capture_ns() <= now {
-            flow.schedule
-                .plan_frame(flow.stream.take_key_frame_wanted(), &mut frame);
+            let wanted =
+                flow.schedule.takes_key_frame_requests() && flow.stream.take_key_frame_wanted();
+            flow.schedule.plan_frame(wanted, &mut frame);
         }
         flow.planned.extend(frame);
         let mut lateness = lock(&self.lateness);

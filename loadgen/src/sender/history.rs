@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Packets kept per stream.
-const MAX_PACKETS: usize = 1024;
+const MAX_PACKETS: usize = 512;
 
 /// The last packets of one stream by RTP sequence number.
 #[derive(Debug, Default)]

@@ -5,8 +5,9 @@ mod generator;
 mod history;
 mod schedule;
 mod stream;
+mod talk;
 
 pub use feedback::{FeedbackSeen, SenderFeedback};
 pub use generator::{Generator, GeneratorReport};
 pub use schedule::{AudioShape, Burst, Shape, VideoShape};
-pub use stream::{Stream, StreamConfig, StreamTotals};
+pub use stream::{LayerName, Stream, StreamConfig, StreamTotals};

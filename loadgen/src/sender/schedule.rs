@@ -1,11 +1,14 @@
 //! When which packet is meant to leave.
 
+use super::talk::Talk;
 use crate::clock::{NS_PER_MS, NS_PER_S};
 
 /// Interval of the pacer of browsers.
 const PACER_INTERVAL_NS: u64 = 5 * NS_PER_MS;
 /// The pacer sends at so many times the media's rate, in tenths.
 const PACING_FACTOR_TENTHS: u64 = 25;
+/// Key frames that are asked for are at least so far apart, as browsers make them.
+const MIN_KEY_FRAME_DISTANCE_NS: u64 = 300 * NS_PER_MS;
 
 /// How the packets of a frame are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,6 +24,8 @@ pub enum Burst {
 pub struct VideoShape {
     /// bit/s of RTP payload.
     pub bitrate_bps: u64,
+    /// Lines of the picture, told in key frames.
+    pub height: u16,
     /// Frames per second.
     pub frame_rate: u32,
     /// A key frame every so many frames even if nobody asks; 0 for the first only.
@@ -38,6 +43,7 @@ impl VideoShape {
     pub fn of_bitrate(bitrate_bps: u64) -> Self {
         Self {
             bitrate_bps,
+            height: 180,
             frame_rate: 30,
             key_frame_interval: 300,
             key_frame_factor: 4,
@@ -54,6 +60,8 @@ pub struct AudioShape {
     pub packet_rate: u32,
     /// Payload bytes of each.
     pub payload_bytes: usize,
+    /// Discontinuous transmission: while nobody speaks, a packet every 400 ms only.
+    pub dtx: bool,
 }
 
 impl Default for AudioShape {
@@ -62,6 +70,7 @@ impl Default for AudioShape {
         Self {
             packet_rate: 50,
             payload_bytes: 80,
+            dtx: false,
         }
     }
 }
@@ -73,6 +82,16 @@ pub enum Shape {
     Audio(AudioShape),
     /// Video.
     Video(VideoShape),
+}
+
+impl Shape {
+    /// `audio` or `video`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Audio(_) => "audio",
+            Self::Video(_) => "video",
+        }
+    }
 }
 
 /// A packet as planned.
@@ -88,26 +107,33 @@ pub(super) struct Planned {
     pub payload_bytes: usize,
     /// First of its frame.
     pub first: bool,
-    /// Last of its frame.
-    pub last: bool,
+    /// The RTP marker bit: last packet of a frame, first one of somebody's speaking.
+    pub marker: bool,
     /// Part of a key frame.
     pub key_frame: bool,
+    /// Somebody speaks.
+    pub speaking: bool,
 }
 
 /// Plans frame by frame.
 #[derive(Debug)]
 pub(super) struct Schedule {
     shape: Shape,
+    talk: Talk,
     next_frame: u32,
+    latest_key_frame_ns: u64,
     /// Until then the pacer is busy with earlier frames.
     pacer_free_ns: u64,
 }
 
 impl Schedule {
-    pub(super) fn new(shape: Shape) -> Self {
+    /// `seed` makes pauses of speakers differ.
+    pub(super) fn new(shape: Shape, seed: u32) -> Self {
         Self {
             shape,
+            talk: Talk::new(seed),
             next_frame: 0,
+            latest_key_frame_ns: 0,
             pacer_free_ns: 0,
         }
     }
@@ -121,28 +147,50 @@ impl Schedule {
         u64::from(self.next_frame) * NS_PER_S / u64::from(rate.max(1))
     }
 
+    /// Whether the next frame can be a key frame because somebody asks.
+    pub(super) fn takes_key_frame_requests(&self) -> bool {
+        self.next_capture_ns() >= self.latest_key_frame_ns + MIN_KEY_FRAME_DISTANCE_NS
+    }
+
     /// Appends the packets of the next frame.
     pub(super) fn plan_frame(&mut self, key_frame_wanted: bool, out: &mut Vec<Planned>) {
-        let captured_ns = self.next_capture_ns();
-        let frame = self.next_frame;
-        self.next_frame += 1;
         match self.shape {
-            Shape::Audio(audio) => out.push(Planned {
-                at_ns: captured_ns,
-                captured_ns,
-                frame,
-                payload_bytes: audio.payload_bytes,
-                first: true,
-                last: true,
-                key_frame: false,
-            }),
+            Shape::Audio(audio) => self.plan_audio(audio, out),
             Shape::Video(video) => {
+                let frame = self.next_frame;
+                let captured_ns = self.next_capture_ns();
+                self.next_frame += 1;
                 let due =
                     video.key_frame_interval > 0 && frame.is_multiple_of(video.key_frame_interval);
                 let key_frame = frame == 0 || due || key_frame_wanted;
+                if key_frame {
+                    self.latest_key_frame_ns = captured_ns;
+                }
                 self.plan_video(video, frame, captured_ns, key_frame, out);
             }
         }
+    }
+
+    fn plan_audio(&mut self, audio: AudioShape, out: &mut Vec<Planned>) {
+        let captured_ns = self.next_capture_ns();
+        let frame = self.next_frame;
+        let (spoken, frames) = if audio.dtx {
+            self.talk.next(audio.packet_rate)
+        } else {
+            (Some(frame == 0), 1)
+        };
+        self.next_frame += frames;
+        out.push(Planned {
+            at_ns: captured_ns,
+            captured_ns,
+            frame,
+            // Comfort noise is as small as a marker can be.
+            payload_bytes: spoken.map_or(0, |_| audio.payload_bytes),
+            first: true,
+            marker: spoken == Some(true),
+            key_frame: false,
+            speaking: spoken.is_some(),
+        });
     }
 
     fn plan_video(
@@ -173,8 +221,9 @@ impl Schedule {
                 frame,
                 payload_bytes,
                 first: index == 0,
-                last: index + 1 == packets,
+                marker: index + 1 == packets,
                 key_frame,
+                speaking: false,
             });
         }
         if video.burst == Burst::Paced {
@@ -201,7 +250,7 @@ mod tests {
     use super::*;
 
     fn planned(shape: VideoShape, frames: u32) -> Vec<Planned> {
-        let mut schedule = Schedule::new(Shape::Video(shape));
+        let mut schedule = Schedule::new(Shape::Video(shape), 0);
         let mut out = Vec::new();
         (0..frames).for_each(|_| schedule.plan_frame(false, &mut out));
         out
@@ -227,9 +276,34 @@ mod tests {
         for frame in packets.chunk_by(|left, right| left.frame == right.frame) {
             let sizes = frame.iter().map(|packet| packet.payload_bytes);
             assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
-            assert!(frame[0].first && frame[frame.len() - 1].last);
+            assert!(frame[0].first && frame[frame.len() - 1].marker);
         }
         assert!(packets.is_sorted_by_key(|packet| packet.at_ns));
+    }
+
+    #[test]
+    fn with_dtx_silence_takes_a_packet_every_400_ms() {
+        let shape = AudioShape {
+            dtx: true,
+            ..AudioShape::default()
+        };
+        let mut schedule = Schedule::new(Shape::Audio(shape), 3);
+        let mut out = Vec::new();
+        while schedule.next_capture_ns() < 60 * NS_PER_S {
+            schedule.plan_frame(false, &mut out);
+        }
+        let silent = out.iter().filter(|packet| !packet.speaking).count();
+        let spurts = out.iter().filter(|packet| packet.marker).count();
+        assert!((500..2500).contains(&out.len()) && silent > 20 && spurts > 5);
+        for pair in out.windows(2) {
+            let distance = pair[1].at_ns - pair[0].at_ns;
+            let expected = if pair[0].speaking { 20 } else { 400 };
+            assert!(
+                distance == expected * NS_PER_MS || (!pair[0].speaking && pair[1].speaking),
+                "{pair:?}"
+            );
+            assert_eq!(pair[1].marker, !pair[0].speaking && pair[1].speaking);
+        }
     }
 
     #[test]

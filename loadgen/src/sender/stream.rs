@@ -31,6 +31,10 @@ pub struct StreamConfig {
     pub shape: Shape,
     /// MID and the id of its header extension.
     pub mid: Option<(u8, String)>,
+    /// Its layer's name, with simulcast.
+    pub rid: Option<LayerName>,
+    /// Id of the audio level's header extension (RFC 6464).
+    pub audio_level_id: Option<u8>,
     /// Id of the transport-wide sequence number's header extension.
     pub transport_cc_id: Option<u8>,
     /// Id of abs-send-time's header extension.
@@ -42,6 +46,21 @@ pub struct StreamConfig {
     /// Every so many packets one is withheld at first, as if lost on the way; 0 for none.
     pub withhold_every: u64,
 }
+
+/// The name of a layer of simulcast (RFC 8852), and the ids of the header extensions it goes in.
+#[derive(Debug, Clone)]
+pub struct LayerName {
+    /// The restriction identifier.
+    pub rid: String,
+    /// Extension of the stream.
+    pub id: u8,
+    /// Extension of its retransmissions.
+    pub repaired_id: Option<u8>,
+}
+
+/// Audio levels in -dBov.
+const LEVEL_SPEAKING: u8 = 30;
+const LEVEL_SILENT: u8 = 127;
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -133,6 +152,10 @@ impl Stream {
             frame: planned.frame,
             first: planned.first,
             key_frame: planned.key_frame,
+            height: match self.config.shape {
+                Shape::Video(video) => video.height,
+                Shape::Audio(_) => 0,
+            },
         };
         self.config.format.write(position, &mut payload);
         let rest = planned
@@ -147,10 +170,24 @@ impl Stream {
         state.latest = Some((captured_ns, timestamp));
         let every = self.config.withhold_every;
         let withheld = every > 0 && index % every == every - 1;
-        let last = matches!(self.config.shape, Shape::Video(_)) && planned.last;
+        let level = if planned.speaking {
+            0x80 | LEVEL_SPEAKING
+        } else {
+            LEVEL_SILENT
+        };
         let mut kept = None;
         let mut write = |transport_sequence| {
-            let header = self.header(sequence, timestamp, last, transport_sequence);
+            let mut header = self.header(sequence, timestamp, planned.marker, transport_sequence);
+            if let Some(id) = self.config.audio_level_id {
+                extend(&mut header, id, Bytes::copy_from_slice(&[level]));
+            }
+            if let Some(name) = &self.config.rid {
+                extend(
+                    &mut header,
+                    name.id,
+                    Bytes::copy_from_slice(name.rid.as_bytes()),
+                );
+            }
             let packet = join(&header, &payload);
             kept = Some((header.marshal_size(), packet.clone()));
             packet
@@ -180,7 +217,7 @@ impl Stream {
         state.totals.retransmitted += 1;
         let Some((payload_type, ssrc)) = self.config.rtx else {
             // Byte for byte the same, so that the same SRTP index seals the same bytes.
-            self.outbound.send_rtp(&packet);
+            self.outbound.send_rtp(packet);
             return true;
         };
         let rtx_sequence = state.next_rtx_sequence;
@@ -196,6 +233,11 @@ impl Stream {
             );
             header.payload_type = payload_type;
             header.ssrc = ssrc;
+            if let Some(name) = &self.config.rid
+                && let Some(id) = name.repaired_id
+            {
+                extend(&mut header, id, Bytes::copy_from_slice(name.rid.as_bytes()));
+            }
             let payload = [&sequence.to_be_bytes()[..], &packet[payload_at..]].concat();
             join(&header, &payload)
         });
@@ -241,25 +283,28 @@ impl Stream {
             ssrc: config.ssrc,
             ..Header::default()
         };
-        let mut extend = |id: u8, value: Bytes| {
-            // Fails only for ids and lengths that the one-byte form lacks.
-            let _ = header.set_extension(id, value);
-        };
         if let Some((id, mid)) = &config.mid {
-            extend(*id, Bytes::copy_from_slice(mid.as_bytes()));
+            extend(&mut header, *id, Bytes::copy_from_slice(mid.as_bytes()));
         }
         if let Some(id) = config.abs_send_time_id {
             let units = ((now_ns() % (64 * NS_PER_S)) << 18) / NS_PER_S;
-            extend(
-                id,
-                Bytes::copy_from_slice(&(units as u32).to_be_bytes()[1..]),
-            );
+            let bytes = (units as u32).to_be_bytes();
+            extend(&mut header, id, Bytes::copy_from_slice(&bytes[1..]));
         }
         if let (Some(id), Some(number)) = (config.transport_cc_id, transport_sequence) {
-            extend(id, Bytes::copy_from_slice(&number.to_be_bytes()));
+            extend(
+                &mut header,
+                id,
+                Bytes::copy_from_slice(&number.to_be_bytes()),
+            );
         }
         header
     }
+}
+
+fn extend(header: &mut Header, id: u8, value: Bytes) {
+    // Fails only for ids and lengths that the one-byte form lacks.
+    let _ = header.set_extension(id, value);
 }
 
 fn join(header: &Header, payload: &[u8]) -> Vec<u8> {

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+};
 
+use crate::api::Api;
 use crate::leg::lock;
 use packet::Packet;
 
@@ -36,14 +40,23 @@ pub struct Signaling {
 impl Signaling {
     /// Connects to the server whose HTTP address is `base`, such as `http://127.0.0.1:8080`.
     pub async fn connect(base: &str) -> Result<Self> {
+        Self::connect_with(base, None).await
+    }
+
+    /// Connects to the server of an API, with the same trust in its certificate.
+    pub async fn connect_to(api: &Api) -> Result<Self> {
+        Self::connect_with(api.base(), Some(api.tls())).await
+    }
+
+    async fn connect_with(base: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self> {
         let url = format!(
             "{}/socket.io/?EIO=4&transport=websocket",
             base.replacen("http", "ws", 1)
         );
         let connecting = async {
-            let (mut socket, _) = tokio_tungstenite::connect_async(&url)
-                .await
-                .with_context(|| url.clone())?;
+            let connector = tls.map(Connector::Rustls);
+            let connect = connect_async_tls_with_config(&url, None, true, connector);
+            let (mut socket, _) = connect.await.with_context(|| url.clone())?;
             shake_hands(&mut socket).await?;
             anyhow::Ok(socket)
         };
@@ -98,6 +111,11 @@ impl Signaling {
     /// The next event of the server; `None` when the connection is closed.
     pub async fn next_event(&mut self) -> Option<(String, Value)> {
         self.events.recv().await
+    }
+
+    /// From now on the server's events are dropped.
+    pub fn ignore_events(&mut self) {
+        self.events.close();
     }
 
     /// Closes the connection without leaving the room.

@@ -148,6 +148,7 @@ impl Call {
             ssrc: random::ssrc().unwrap(),
             nack: options.nack,
             discard_every: options.discard_every,
+            ..ReceiverConfig::default()
         })));
         let setup = WebRtcSetup::new().unwrap();
         let client = WebRtcClient::connect(api, &self.router.id, &setup, Arc::clone(&media))

@@ -1,0 +1,115 @@
+//! The run second by second.
+
+use std::time::Instant;
+
+use super::processes::{CpuTimes, Processes, own_seconds};
+use super::run::Run;
+use crate::latency;
+use crate::leg::{lock, read_stats};
+use crate::outcome::{Percentiles, Second, Tally};
+
+/// Takes a sample each time it is asked.
+pub(super) struct Sampler {
+    began: Instant,
+    before: Counts,
+    timeline: Vec<Second>,
+}
+
+struct Counts {
+    at: Instant,
+    sent: u64,
+    tally: Tally,
+    trains: Vec<u64>,
+    server: CpuTimes,
+    own_seconds: f64,
+}
+
+impl Sampler {
+    pub(super) fn new(run: &Run, processes: &Processes) -> Self {
+        let before = Counts::now(run, processes);
+        Self {
+            began: before.at,
+            before,
+            timeline: Vec::new(),
+        }
+    }
+
+    /// When the latest sample was taken.
+    pub(super) fn latest(&self) -> Instant {
+        self.before.at
+    }
+
+    /// Closes the second that began with the sample before.
+    pub(super) fn sample(&mut self, run: &Run, processes: &Processes, measured: bool) {
+        let now = Counts::now(run, processes);
+        let before = std::mem::replace(&mut self.before, now);
+        let now = &self.before;
+        let length_s = (now.at - before.at).as_secs_f64();
+        if length_s < 0.01 {
+            return;
+        }
+        let mut latencies = lock(&run.latency.video).take_recent();
+        latency::add(&mut latencies, &lock(&run.latency.audio).take_recent());
+        let cores = |seconds: f64| seconds / length_s;
+        // Participants who failed take their counts with them.
+        let more = |now: u64, before: u64| now.saturating_sub(before);
+        self.timeline.push(Second {
+            at_s: (now.at - self.began).as_secs_f64(),
+            length_s,
+            measured,
+            participants: run.crowd.present() as u64,
+            sent_packets: more(now.sent, before.sent),
+            received_packets: more(now.tally.received, before.tally.received),
+            wire_bytes: more(now.tally.wire_bytes, before.tally.wire_bytes),
+            lost: now.tally.lost as i64 - before.tally.lost as i64,
+            rtx_packets: more(now.tally.rtx_packets, before.tally.rtx_packets),
+            latency: Percentiles::of_any(&latencies),
+            train_length: mean_length(&before.trains, &now.trains),
+            server_cores: processes
+                .are_seen()
+                .then(|| cores(now.server.seconds_since(&before.server))),
+            own_cores: cores(now.own_seconds - before.own_seconds),
+        });
+    }
+
+    pub(super) fn timeline(self) -> Vec<Second> {
+        self.timeline
+    }
+}
+
+impl Counts {
+    fn now(run: &Run, processes: &Processes) -> Self {
+        Self {
+            at: Instant::now(),
+            sent: run.sent().all(),
+            tally: run.crowd.tally_of_arrived(),
+            trains: read_stats().trains(),
+            server: processes.times(),
+            own_seconds: own_seconds(),
+        }
+    }
+}
+
+/// Datagrams per train between two counts by length.
+fn mean_length(before: &[u64], now: &[u64]) -> f64 {
+    let (mut trains, mut datagrams) = (0, 0);
+    for (length, (before, now)) in (1..).zip(before.iter().zip(now)) {
+        trains += now - before;
+        datagrams += length * (now - before);
+    }
+    if trains == 0 {
+        return 0.0;
+    }
+    datagrams as f64 / trains as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_train_is_that_of_late() {
+        assert_eq!(mean_length(&[5, 0, 1], &[5, 0, 1]), 0.0);
+        assert_eq!(mean_length(&[5, 0, 1], &[6, 0, 2]), 2.0);
+    }
+}
