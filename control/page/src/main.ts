@@ -45,6 +45,7 @@ function startCall(given: Params, capture: Capture): void {
     token: given.token,
     codec: given.codec,
     simulcast: given.simulcast,
+    scalability: given.scalability,
   });
   const screen = new CallScreen(session, capture, { stats: given.stats });
   app.replaceChildren(screen.element);

@@ -16,6 +16,8 @@ export interface Params {
   audio: boolean;
   video: boolean;
   simulcast: boolean;
+  /** Scalability mode of the camera, such as `L3T3_KEY`. */
+  scalability?: string;
   stats: boolean;
 }
 
@@ -41,6 +43,7 @@ export function readParams(query: string): Params {
     audio: on("audio", true),
     video: given.get("video") !== "0",
     simulcast: on("simulcast", false),
+    scalability: /^[LS]\d(T\d)(h?)(_KEY)?(_SHIFT)?$/.exec(given.get("scalability") ?? "")?.[0],
     stats: on("stats", false),
   };
 }

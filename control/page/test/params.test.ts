@@ -8,9 +8,10 @@ describe("readParams", () => {
   });
 
   it("reads what is given", () => {
-    const query = "?room=r%201&name=Ada&autojoin=1&video=320x180&fps=10&codec=VP9&audio=0&simulcast=1";
+    const query = "?room=r%201&name=Ada&autojoin=1&video=320x180&fps=10&codec=VP9&audio=0&simulcast=1&scalability=L3T3_KEY";
     expect(readParams(query)).toMatchObject({
       room: "r 1", name: "Ada", autojoin: true, width: 320, height: 180, fps: 10, codec: "vp9", audio: false, simulcast: true,
+      scalability: "L3T3_KEY",
     });
   });
 

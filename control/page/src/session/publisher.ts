@@ -23,6 +23,8 @@ interface Wanted {
 export interface PublishOptions {
   codec?: Codec;
   simulcast: boolean;
+  /** Scalability mode of the camera where it is one stream, such as `L3T3_KEY`. */
+  scalability?: string;
 }
 
 export class Publisher {
@@ -165,7 +167,10 @@ export class Publisher {
     }
     const maxBitrate = wanted.source === "screen" ? SCREEN_BITRATE_MAX : CAMERA_BITRATE_MAX;
     const codec = this.#codec(device);
-    if (!this.#options.simulcast || wanted.source === "screen") return { codec, encodings: [{ maxBitrate }] };
+    if (wanted.source === "screen") return { codec, encodings: [{ maxBitrate }] };
+    if (!this.#options.simulcast) {
+      return { codec, encodings: [{ maxBitrate, scalabilityMode: this.#options.scalability }] };
+    }
     return { codec, encodings: simulcastEncodings(track.getSettings().height ?? 720, maxBitrate) };
   }
 

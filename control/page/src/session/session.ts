@@ -28,6 +28,7 @@ export interface SessionOptions {
   token?: string;
   codec?: Codec;
   simulcast: boolean;
+  scalability?: string;
   /** How the router's abilities are read; tests give a device without a browser. */
   makeDevice?: () => Promise<Device>;
 }
