@@ -32,7 +32,7 @@ pub struct WebRtcSetup {
     pub nomination: Nomination,
     /// Intervals of checks.
     pub timing: Timing,
-    /// IPv6 instead of IPv4.
+    /// IPv6 instead of IPv4; also taken where the server offers nothing else.
     pub ipv6: bool,
     /// ICE and DTLS each fail after so long.
     pub timeout: Duration,
@@ -98,7 +98,9 @@ impl WebRtcClient {
         setup: &WebRtcSetup,
         media: Arc<Mutex<M>>,
     ) -> Result<Self> {
-        let candidates = addresses(&offer.ice_candidates, setup.ipv6)?;
+        let mut offered = offer.ice_candidates.iter();
+        let ipv6 = setup.ipv6 || !offered.any(|it| it.ip.parse::<Ipv4Addr>().is_ok());
+        let candidates = addresses(&offer.ice_candidates, ipv6)?;
         let mut agent = Agent::new(
             offer.ice_parameters.clone(),
             candidates.clone(),
@@ -113,7 +115,7 @@ impl WebRtcClient {
             events: event_sender,
             records: record_sender,
         };
-        let any = if setup.ipv6 {
+        let any = if ipv6 {
             IpAddr::from(Ipv6Addr::UNSPECIFIED)
         } else {
             IpAddr::from(Ipv4Addr::UNSPECIFIED)
