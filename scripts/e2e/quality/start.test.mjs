@@ -1,0 +1,60 @@
+// How soon a picture is there, and the best one, on a transport that is connected, at 30 ms round trip.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { judged } from "../lib/machine.mjs";
+import { farHostMissing } from "../lib/network.mjs";
+import { startShapedCall } from "../lib/shaped.mjs";
+import { sleep, until } from "../lib/wait.mjs";
+
+const ROUNDS = 20;
+const FIRST_P95_MAX_MS = 500;
+const TOP_MAX_MS = 5_000;
+
+describe("the start at 30 ms", { skip: farHostMissing() }, () => {
+  let call;
+
+  before(async () => {
+    call = await startShapedCall({ links: [{ both: "delay=15ms" }], sender: { codec: "vp8", simulcast: "1" } });
+  });
+
+  after(() => call?.stop());
+
+  it("a picture within 500 ms, the largest within 5 s", { timeout: 300_000 }, (t) => judged(t, async (tell) => {
+    const [receiver] = call.receivers;
+    await sleep(5_000);
+    const first = [];
+    const top = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await consumeAnew(call, receiver);
+      const begun = performance.now();
+      const { firstFrameMs } = await until("the first picture", async () => {
+        const consumer = await video(receiver);
+        return consumer?.firstFrameMs !== undefined && consumer;
+      }, { interval: 20 });
+      first.push(Math.round(firstFrameMs));
+      await until("the largest picture", async () => (await call.received(receiver)).raw.frameHeight >= 540, {
+        timeout: 20_000,
+        interval: 50,
+      });
+      top.push(Math.round(performance.now() - begun));
+    }
+    tell({ firstMs: first, topMs: top });
+    const p95 = first.toSorted((a, b) => a - b)[Math.ceil(0.95 * ROUNDS) - 1];
+    assert.ok(p95 < FIRST_P95_MAX_MS, `first picture, p95: ${p95} ms`);
+    assert.ok(Math.max(...top) < TOP_MAX_MS, `largest picture: ${Math.max(...top)} ms`);
+  }));
+});
+
+async function video(receiver) {
+  return (await receiver.state()).consumers.find((it) => it.kind === "video");
+}
+
+/** Takes the consumer away and asks for another one, on the same transport. */
+async function consumeAnew(call, receiver) {
+  const { id, producerId } = await video(receiver);
+  await call.server.api("DELETE", `/v1/consumers/${id}`);
+  await until("the consumer to go", async () => !(await video(receiver)), { interval: 20 });
+  await receiver.evaluate(`window.weirgate.session.subscriber.sync(["${producerId}"])`);
+  await until("another consumer", () => video(receiver), { interval: 5 });
+}
