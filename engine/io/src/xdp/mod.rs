@@ -58,7 +58,7 @@ pub(crate) struct Xdp {
 
 struct Port {
     seat: SeatPort,
-    /// The interface is gone or down.
+    /// The interface is gone or down; until something comes by it again.
     down: bool,
 }
 
@@ -142,6 +142,7 @@ impl Xdp {
                     port.seat.socket.give_back(&descriptor);
                 }
                 port.seat.socket.refill();
+                port.down = false;
             }
         }
         datagrams

@@ -102,22 +102,23 @@ pub fn set_up(options: &XdpOptions) -> Result<XdpSetup, String> {
     let mut refused = Vec::new();
     for interface in interfaces {
         let queues = queues::count(&interface.name);
-        let at_interface = match attach(&tables, &interface, queues, options.shards, named) {
-            Ok(at_interface) => at_interface,
+        let opened = attach(&tables, &interface, queues, options.shards, named).and_then(|at| {
+            let sockets = (0..queues).map(|queue| open_queue(&interface, queue, &at));
+            Ok((sockets.collect::<Result<Vec<_>, _>>()?, at))
+        });
+        let (sockets, at_interface) = match opened {
+            Ok(opened) => opened,
             Err(error) if named || !rights::missing().is_empty() => return Err(error),
             Err(error) => {
                 refused.push(error);
                 continue;
             }
         };
-        let number = exits.len();
-        let mut zero_copy = false;
-        for queue in 0..queues {
-            let socket = open_queue(&interface, queue, &at_interface)?;
-            zero_copy |= socket.is_zero_copy();
-            let shard = queue % u32::from(options.shards.max(1));
-            ports[shard as usize].push(SeatPort {
-                interface: number,
+        let zero_copy = sockets.iter().any(XdpSocket::is_zero_copy);
+        // Queue `q` is that of shard `q % shards`, as the program has it.
+        for (socket, shard) in sockets.into_iter().zip((0..ports.len()).cycle()) {
+            ports[shard].push(SeatPort {
+                interface: exits.len(),
                 index: interface.index,
                 mac: interface.mac,
                 socket,
@@ -132,7 +133,7 @@ pub fn set_up(options: &XdpOptions) -> Result<XdpSetup, String> {
         ));
         exits.push(Exit {
             index: interface.index,
-            mtu: interface.mtu,
+            mtu: interface.mtu.min(XdpSocket::MAX_MTU),
         });
         attached.push(at_interface);
     }

@@ -69,6 +69,9 @@ pub(super) struct KernelDrops {
 }
 
 impl XdpSocket {
+    /// Longer IP packets fit into no frame.
+    pub(super) const MAX_MTU: u32 = FRAME_LENS[1] - ETHERNET_LEN;
+
     /// Opens a socket on a queue, in zero-copy mode where the driver can.
     pub(super) fn open(interface: u32, queue: u32, mtu: u32) -> Result<Self, SetUpError> {
         let at = |step| move |error| SetUpError { step, error };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod allocations;
 mod namespaces;
 
 use std::net::{SocketAddr, UdpSocket};
