@@ -225,7 +225,9 @@ impl Carrier {
         let now = self.started.elapsed();
         if now >= self.next_figures {
             self.next_figures = now + self.interval;
-            let _ = self.events.send(Event::Figures(now, Box::new(self.figures(now))));
+            let _ = self
+                .events
+                .send(Event::Figures(now, Box::new(self.figures(now))));
         }
     }
 
