@@ -19,7 +19,8 @@ pub(crate) use play::{Play, at_load};
 /// Plays a scenario against a server with real clients and says what was lost, late or wrong.
 ///
 /// Exit code 0: all bounds kept; 1: a bound broken, or the server failed; 2: nothing measured;
-/// 3: inconclusive, as this program was itself the bottleneck.
+/// 3: no bound broken, but
+/// inconclusive, as this program was itself the bottleneck.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {

@@ -30,6 +30,8 @@ pub struct ServerOptions {
     pub address: Ipv4Addr,
     /// Token of the API; control wants one where `address` is not loopback.
     pub api_token: Option<String>,
+    /// HTTPS with the certificate and key of this PEM file.
+    pub tls: Option<PathBuf>,
     /// More flags for control.
     pub control_flags: Vec<String>,
 }
@@ -42,8 +44,15 @@ impl ServerOptions {
             cores: cores.to_owned(),
             address: Ipv4Addr::LOCALHOST,
             api_token: None,
+            tls: None,
             control_flags: Vec::new(),
         }
+    }
+}
+
+impl ServerOptions {
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 
@@ -97,6 +106,9 @@ impl Server {
         if let Some(token) = &options.api_token {
             control.args(["--api-token", token]);
         }
+        if let Some(pem) = &options.tls {
+            control.arg("--tls-cert").arg(pem).arg("--tls-key").arg(pem);
+        }
         control.args(&options.control_flags);
         for (flag, value) in &shared {
             engine.arg(flag).arg(value);
@@ -104,7 +116,12 @@ impl Server {
         }
         let engine = spawn(engine, &folder, "engine")?;
         let mut server = Self {
-            api: Api::new(&format!("http://{http}"), options.api_token.clone())?,
+            api: Api::with_trust(
+                &format!("{}://{http}", options.scheme()),
+                options.api_token.clone(),
+                // Made for the test, by nobody whom the host trusts.
+                options.tls.is_some(),
+            )?,
             control: None,
             engine,
             folder,

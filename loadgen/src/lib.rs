@@ -26,5 +26,6 @@ pub mod signaling;
 pub mod srtp_leg;
 pub mod tls;
 pub mod units;
+mod urgent;
 pub mod verdict;
 pub mod webrtc_client;

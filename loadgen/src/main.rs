@@ -19,7 +19,7 @@ use args::{Args, Command, Play};
 const EXIT_FAILED: u8 = 1;
 /// Nothing could be measured.
 const EXIT_NOT_RUN: u8 = 2;
-/// This program was itself the bottleneck.
+/// This program was itself the bottleneck, and no bound was broken.
 const EXIT_INCONCLUSIVE: u8 = 3;
 
 #[tokio::main]
@@ -56,6 +56,10 @@ async fn play(args: &Args, asked: &Play) -> Result<Verdict> {
     write_json(args, &outcome)?;
     write_report(args, || report::run_html(&outcome))?;
     print(args, || report::run_text(&outcome));
+    // A broken bound is told whoever broke it.
+    if !outcome.failures.is_empty() {
+        return Ok(Verdict::Failed);
+    }
     Ok(outcome.verdict)
 }
 

@@ -4,6 +4,9 @@ use crate::outcome::{Ending, Outcome, Verdict};
 
 /// A schedule kept worse than so at its 99th percentile spoils latencies, in ms.
 const MAX_LATENESS_MS: f64 = 5.0;
+/// Packets read later than so at the 99th percentile were reported late to the server, which then
+/// takes the path to be worse than it is, in ms.
+const MAX_READ_DELAY_MS: f64 = 100.0;
 /// More than this part of its cores leaves a generator no room to keep its schedule.
 const MAX_OWN_CPU_SHARE: f64 = 0.95;
 
@@ -39,6 +42,12 @@ fn inconclusive(outcome: &Outcome) -> Vec<String> {
         let p99 = lateness.p99;
         reasons.push(format!(
             "the generator was {p99:.1} ms behind its schedule at p99"
+        ));
+    }
+    if let Some(delay) = own.read_delay.filter(|delay| delay.p99 > MAX_READ_DELAY_MS) {
+        let p99 = delay.p99;
+        reasons.push(format!(
+            "packets waited {p99:.0} ms at p99 until they were read, and so feedback was late"
         ));
     }
     if own.cpu_share > MAX_OWN_CPU_SHARE {

@@ -77,7 +77,7 @@ pub struct FlowStats {
     pub end_index: u64,
     /// Switches from one layer of simulcast to another.
     pub layer_switches: u64,
-    /// Came again.
+    /// Came again, without RTX.
     pub duplicates: u64,
     /// Came after a later one, without RTX.
     pub reordered: u64,
@@ -170,8 +170,10 @@ impl Flow {
         let sequence = self.note_sequence(header.sequence_number, arrival_ns);
         self.missing.arrived(sequence);
         self.note_jitter(header.timestamp, arrival_ns);
-        if let Some(arrival) = self.on_payload(&packet.payload, sequence, header, arrival_ns) {
-            self.stats.reordered += u64::from(arrival == Arrival::Late);
+        match self.on_payload(&packet.payload, sequence, header, arrival_ns) {
+            Some(Arrival::Late) => self.stats.reordered += 1,
+            Some(Arrival::Duplicate | Arrival::TooOld) => self.stats.duplicates += 1,
+            Some(Arrival::Newest) | None => {}
         }
     }
 
@@ -193,6 +195,7 @@ impl Flow {
         self.missing.arrived(sequence);
         match self.on_payload(payload, sequence, &packet.header, arrival_ns) {
             Some(Arrival::Newest | Arrival::Late) => self.stats.repaired += 1,
+            // A probe of the path, or sent again although it had come.
             Some(Arrival::Duplicate | Arrival::TooOld) | None => {}
         }
     }
@@ -271,7 +274,6 @@ impl Flow {
         // A straggler from before the last two switches stays where it was counted as missing.
         let noted = self.runs.note(&marker, place)?;
         if matches!(noted.arrival, Arrival::Duplicate | Arrival::TooOld) {
-            self.stats.duplicates += 1;
             return Some(noted.arrival);
         }
         self.stats.renumbered += u64::from(noted.renumbered);

@@ -160,7 +160,11 @@ impl Cast {
             }
             Self::Livestream { .. } | Self::Pairs { .. } => {}
         }
-        ensure!(self.participants() >= 2, "nobody would receive anything");
+        let come = usize::from(matches!(self, Self::Churn { .. }));
+        ensure!(
+            self.participants() + come >= 2,
+            "nobody would receive anything"
+        );
         Ok(())
     }
 
@@ -222,7 +226,13 @@ mod tests {
         ] {
             assert_eq!(cast.participants(), participants, "{cast:?}");
             cast.check().unwrap();
-            assert!(cast.with_load(0).check().is_err(), "{cast:?}");
+        }
+        for alone in [
+            Cast::Meeting { participants: 1 },
+            Cast::Livestream { receivers: 0 },
+            Cast::Pairs { pairs: 0 },
+        ] {
+            assert!(alone.check().is_err(), "{alone:?}");
         }
     }
 }

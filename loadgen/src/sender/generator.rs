@@ -16,6 +16,7 @@ use super::stream::Stream;
 use crate::clock::{NS_PER_S, now_ns};
 use crate::latency;
 use crate::leg::lock;
+use crate::urgent::become_urgent;
 
 /// Sends every stream it is given until it is stopped or dropped.
 pub struct Generator {
@@ -50,7 +51,10 @@ impl Generator {
         };
         let thread = std::thread::Builder::new()
             .name("generator".to_owned())
-            .spawn(|| worker.run())
+            .spawn(|| {
+                become_urgent();
+                worker.run();
+            })
             .context("no thread for the generator")?;
         Ok(Self {
             commands: Some(commands),
