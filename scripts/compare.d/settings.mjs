@@ -21,6 +21,7 @@ export async function readSettings(args) {
         options: {
             servers: text, rounds: { ...text, default: '3' }, json: text, logs: text,
             'server-core': text, 'generator-core': text,
+            capacity: { type: 'boolean', default: false },
             ip: text, binaries: text, commit: text,
         },
     });
@@ -38,6 +39,7 @@ export async function readSettings(args) {
     return {
         servers: await serversOf(values.servers ?? defaultServers()),
         rounds,
+        capacity: values.capacity,
         serverCore,
         generatorCore,
         json: values.json && path.resolve(values.json),

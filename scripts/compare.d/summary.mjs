@@ -6,7 +6,8 @@ import os from 'node:os';
 /** What is compared: key, title, digits. Less is better but where said otherwise. */
 const ROWS = [
     ['cpuUsPerPacket', 'CPU, us per packet', 2],
-    ['capacityPerSecond', 'packets/s that a core carries', 0],
+    ['byCpuPerSecond', 'packets/s a core has CPU time for', 0],
+    ['capacityPerSecond', 'packets/s carried, as searched', 0],
     ['p50Ms', 'latency p50, ms', 2],
     ['p99Ms', 'latency p99, ms', 2],
     ['p999Ms', 'latency p99.9, ms', 2],
@@ -16,21 +17,32 @@ const ROWS = [
     ['lossPercent', 'lost, %', 3],
 ];
 
-/** The figures of one run; `undefined` for what could not be measured. */
-export function figuresOf(outcome, { idleBytes, peakBytes }) {
+/**
+ * The figures of one run; `undefined` for what could not be measured. `capacity` is what a search
+ * gave, where there was one.
+ */
+export function figuresOf(outcome, { idleBytes, peakBytes, capacity }) {
     const cpuUsPerPacket = outcome.cpu?.usPerPacket || undefined;
     return {
         cpuUsPerPacket,
         // An estimate: what this cost per packet would let one core carry.
-        capacityPerSecond: cpuUsPerPacket && 1e6 / cpuUsPerPacket,
+        byCpuPerSecond: cpuUsPerPacket && 1e6 / cpuUsPerPacket,
+        // Where the generator was full before the server, what it would take to fill that.
+        capacityPerSecond: capacity?.derived?.packetsPerSecond ?? capacity?.packetsPerSecond,
         p50Ms: outcome.latency?.p50,
         p99Ms: outcome.latency?.p99,
         p999Ms: outcome.latency?.p999,
         memoryKib: (peakBytes - idleBytes) / 1024 / Math.max(outcome.participants.joined, 1),
         memoryIdleMib: idleBytes / 1024 / 1024,
-        receivedPerSecond: outcome.totals.received / outcome.seconds,
+        receivedPerSecond: receivedPerSecond(outcome),
         lossPercent: (outcome.totals.lost / Math.max(outcome.totals.expected, 1)) * 100,
     };
+}
+
+function receivedPerSecond({ timeline }) {
+    const measured = timeline.filter((second) => second.measured);
+    const sum = (key) => measured.reduce((total, second) => total + second[key], 0);
+    return sum('receivedPackets') / Math.max(sum('lengthS'), 0.001);
 }
 
 /** By server: medians of its good runs, and their ratios to the first server's. */
