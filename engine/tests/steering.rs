@@ -33,6 +33,7 @@ impl Peer {
             id: Uuid::new_v4(),
             router,
             ice_consent_timeout_s: 0,
+            initial_outgoing_bps: 0,
             blob: Vec::new(),
         });
         let Answer::WebRtcTransport {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use weirgate_ortc::{
     MediaKind, ProducerType, RtpCapabilities, RtpEncodingParameters, RtpMapping, RtpParameters,
 };
-use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, Layers, Tuple};
+use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, LayerReason, Layers, Tuple};
 
 use super::{AppData, TransportTuple};
 use crate::{
@@ -486,6 +486,13 @@ pub struct ConsumerDump {
     /// Layers now sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_layers: Option<ConsumerLayers>,
+    /// Layers that it is to have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_layers: Option<ConsumerLayers>,
+    /// Why it has its layers: `bandwidth`, `preferred`, `awaiting-key-frame`, `source-absent` or
+    /// `paused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_reason: Option<&'static str>,
     /// −1 where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_spatial_layer: Option<i16>,
@@ -530,12 +537,25 @@ impl ConsumerDump {
             score: consumer.score(producer),
             preferred_layers: preferred.map(ConsumerLayers::from),
             current_layers: current.map(ConsumerLayers::from),
+            target_layers: None,
+            layer_reason: None,
             preferred_spatial_layer: part(preferred, |it| it.spatial),
             current_spatial_layer: part(current, |it| it.spatial),
             preferred_temporal_layer: part(preferred, |it| it.temporal),
             current_temporal_layer: part(current, |it| it.temporal),
             app_data: record.app_data,
         }
+    }
+}
+
+/// The contract's name of a reason.
+pub const fn layer_reason_name(reason: LayerReason) -> &'static str {
+    match reason {
+        LayerReason::Bandwidth => "bandwidth",
+        LayerReason::Preferred => "preferred",
+        LayerReason::AwaitingKeyFrame => "awaiting-key-frame",
+        LayerReason::SourceAbsent => "source-absent",
+        LayerReason::Paused => "paused",
     }
 }
 

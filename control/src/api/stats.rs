@@ -1,5 +1,7 @@
 //! Figures, with the fields of mediasoup's stats. Arrays, as mediasoup's `getStats()` gives.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -42,6 +44,27 @@ pub struct TransportStat {
     pub rtx_bytes_received: u64,
     /// RTX only.
     pub rtx_bytes_sent: u64,
+    /// bit/s, RTX left out.
+    pub rtp_recv_bitrate: u64,
+    /// bit/s, RTX left out.
+    pub rtp_send_bitrate: u64,
+    /// bit/s, RTX only.
+    pub rtx_recv_bitrate: u64,
+    /// bit/s, RTX only.
+    pub rtx_send_bitrate: u64,
+    /// Of probes for bandwidth.
+    pub probation_bytes_sent: u64,
+    /// bit/s of probes for bandwidth.
+    pub probation_send_bitrate: u64,
+    /// Share of the peer's packets that did not come, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtp_packet_loss_received: Option<f32>,
+    /// Share of our packets that did not reach the peer, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtp_packet_loss_sent: Option<f32>,
+    /// ms, to the peer and back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip_time: Option<f32>,
     /// bit/s towards the peer that the path is thought to carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_outgoing_bitrate: Option<u64>,
@@ -137,6 +160,15 @@ impl TransportStat {
             rtp_packets_sent: stats.rtp_packets_sent,
             rtx_bytes_received: stats.rtx_bytes_received,
             rtx_bytes_sent: stats.rtx_bytes_sent,
+            rtp_recv_bitrate: stats.rtp_recv_bitrate_bps,
+            rtp_send_bitrate: stats.rtp_send_bitrate_bps,
+            rtx_recv_bitrate: stats.rtx_recv_bitrate_bps,
+            rtx_send_bitrate: stats.rtx_send_bitrate_bps,
+            probation_bytes_sent: stats.probation_bytes_sent,
+            probation_send_bitrate: stats.probation_send_bitrate_bps,
+            rtp_packet_loss_received: stats.packet_loss_received,
+            rtp_packet_loss_sent: stats.packet_loss_sent,
+            round_trip_time: stats.round_trip_time_ms,
             available_outgoing_bitrate: stats.available_outgoing_bitrate_bps,
             available_incoming_bitrate: stats.available_incoming_bitrate_bps,
             max_incoming_bitrate: limit(limits.max_incoming),
@@ -203,6 +235,9 @@ pub struct StreamStat {
     pub byte_count: u64,
     /// bit/s.
     pub bitrate: u64,
+    /// bit/s by layer, named `SPATIAL.TEMPORAL`, each with those it depends on.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bitrate_by_layer: BTreeMap<String, u64>,
 }
 
 impl StreamStat {
@@ -244,6 +279,12 @@ impl StreamStat {
             packet_count: stats.packet_count,
             byte_count: stats.byte_count,
             bitrate: stats.bitrate_bps,
+            bitrate_by_layer: by_layer(&stats.bitrate_by_layer),
         }
     }
+}
+
+fn by_layer(bitrates: &[(u8, u8, u64)]) -> BTreeMap<String, u64> {
+    let named = |&(spatial, temporal, bps): &(u8, u8, u64)| (format!("{spatial}.{temporal}"), bps);
+    bitrates.iter().map(named).collect()
 }

@@ -17,7 +17,7 @@ pub(super) async fn dump(
     State(service): Shared,
     path: InPath<String>,
 ) -> Answer<Json<ConsumerDump>> {
-    Ok(Json(service.consumer(id("consumer", &path)?)?))
+    Ok(Json(service.consumer(id("consumer", &path)?).await?))
 }
 
 /// Figures of a consumer's stream, then of its producer's.

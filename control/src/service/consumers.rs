@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 use weirgate_ortc as ortc;
-use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, Request};
+use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, Request, Stats};
 
 use super::{Service, State};
 use crate::{
-    api::{ConsumerAnswer, ConsumerDump, ConsumerOptions, Priority, app_data},
+    api::{ConsumerAnswer, ConsumerDump, ConsumerOptions, Priority, app_data, layer_reason_name},
     engine_link::Pending,
     error::ApiError,
     events::Event,
@@ -259,15 +259,24 @@ impl Service {
         Ok(self.engine.request(request, commit))
     }
 
-    /// A consumer as it stands.
+    /// A consumer as it stands, with its layers as the engine has them now.
     ///
     /// # Errors
-    /// `not_found`.
-    pub fn consumer(&self, id: Uuid) -> Result<ConsumerDump, ApiError> {
-        let state = self.state();
-        let consumer = state.model.consumer(id)?;
-        let producer = state.model.producer(consumer.config.producer)?;
-        Ok(ConsumerDump::new(consumer, producer))
+    /// `not_found`, and the engine's.
+    pub async fn consumer(&self, id: Uuid) -> Result<ConsumerDump, ApiError> {
+        let mut dump = {
+            let state = self.state();
+            let consumer = state.model.consumer(id)?;
+            let producer = state.model.producer(consumer.config.producer)?;
+            ConsumerDump::new(consumer, producer)
+        };
+        if dump.kind == ortc::MediaKind::Video
+            && let Stats::Consumer(_, stats) = self.stats(ObjectKind::Consumer, id).await?
+        {
+            dump.target_layers = stats.target_layers.map(ConsumerLayers::from);
+            dump.layer_reason = Some(layer_reason_name(stats.layer_reason));
+        }
+        Ok(dump)
     }
 }
 

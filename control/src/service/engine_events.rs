@@ -36,6 +36,9 @@ impl Service {
             EngineEvent::ProducerScore { producer, scores } => {
                 self.producer_scored(state, producer, scores);
             }
+            EngineEvent::ProducerWanted { producer, spatial } => {
+                self.producer_wanted(state, producer, spatial);
+            }
             EngineEvent::ConsumerScore {
                 consumer,
                 score,
@@ -146,6 +149,29 @@ impl Service {
             let payload = json!({ "producerId": id, "score": data["score"] });
             state.rooms.tell_peer(owner, "scoreChanged", &payload);
         }
+        self.emit(event.of_peer(owner).with_data(data));
+    }
+
+    /// Tells the sender what somebody takes of its producer, so that it need not send the rest.
+    fn producer_wanted(&self, state: &mut State, id: Uuid, spatial: Option<u8>) {
+        let Some(producer) = state.model.producers.get(&id) else {
+            return;
+        };
+        let Some(transport) = state.model.transports.get(&producer.transport) else {
+            return;
+        };
+        let owner = transport.record.owner.as_ref();
+        if let Some(owner) = owner {
+            let payload = json!({ "producerId": id, "spatialLayer": spatial });
+            state.rooms.tell_peer(owner, "producerWanted", &payload);
+        }
+        let event = Event {
+            router_id: Some(producer.router),
+            transport_id: Some(transport.id),
+            producer_id: Some(id),
+            ..Event::new("producer.wantedlayerchange")
+        };
+        let data = json!({ "spatialLayer": spatial });
         self.emit(event.of_peer(owner).with_data(data));
     }
 

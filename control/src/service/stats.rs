@@ -109,7 +109,7 @@ impl Service {
         self.engine.request(Request::Shutdown, |_| Ok(())).await
     }
 
-    async fn stats(&self, kind: ObjectKind, id: Uuid) -> Result<Stats, ApiError> {
+    pub(super) async fn stats(&self, kind: ObjectKind, id: Uuid) -> Result<Stats, ApiError> {
         let request = Request::GetStats { kind, id };
         let asked = self.engine.request(request, |answer| match answer {
             Answer::Stats(stats) => Ok(stats),

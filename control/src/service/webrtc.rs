@@ -50,8 +50,9 @@ impl Service {
     ) -> Result<Pending<WebRtcTransportAnswer>, ApiError> {
         let candidates = self.facts()?.candidates;
         let bitrate = options.initial_available_outgoing_bitrate;
+        let bitrate = bitrate.unwrap_or(DEFAULT_OUTGOING_BITRATE);
         let webrtc = WebRtc {
-            initial_available_outgoing_bitrate: bitrate.unwrap_or(DEFAULT_OUTGOING_BITRATE),
+            initial_available_outgoing_bitrate: bitrate,
             ..WebRtc::default()
         };
         let kind = TransportKind::WebRtc(Box::new(webrtc));
@@ -62,6 +63,7 @@ impl Service {
             id,
             router,
             ice_consent_timeout_s: consent_timeout.unwrap_or(DEFAULT_CONSENT_TIMEOUT_S).into(),
+            initial_outgoing_bps: bitrate,
             blob: blob(&record),
         };
         let service = Arc::clone(self);

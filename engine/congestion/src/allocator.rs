@@ -244,7 +244,11 @@ impl Allocation {
         if now_us < due_us {
             return due_us;
         }
-        self.layer = self.trial;
+        // Where a step did not last the next is the smallest there is: less of it is too much.
+        self.layer = match self.layer {
+            Some(layer) if self.flaps > 0 => Some(layer + 1),
+            _ => self.trial,
+        };
         NEVER_US
     }
 

@@ -168,6 +168,7 @@ impl Shard {
             self.interrupt(index);
         }
         self.start_consumer(now, index);
+        self.note_wants(now, index);
     }
 
     /// The stream it still has would, until the key frame of a lower one, take more than all of

@@ -40,6 +40,8 @@ pub enum CommandBody {
         ice: WebRtcCredentials,
         /// Seconds; 0 turns consent expiry off.
         ice_consent_timeout_s: u32,
+        /// What the estimate towards its peer begins with, in bit/s; 0 for the default.
+        initial_outgoing_bps: u32,
     },
     /// A new plain transport of this shard, on sockets the driver has already.
     CreatePlainTransport {

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use weirgate_congestion::allocator::Allocation;
-use weirgate_wire::{ConsumerConfig, ConsumerType, Layers, MediaKind};
+use weirgate_congestion::allocator::{Allocation, Reason};
+use weirgate_wire::{ConsumerConfig, ConsumerType, LayerReason, Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::history::PacketMeta;
 use crate::meter::Meter;
 use crate::source::{Encoding, Source};
 use crate::splice::Splices;
+use crate::wanted::Highest;
 
 /// Retransmissions remembered, to answer one NACK of a packet per round trip.
 const RECENT_RESENDS: usize = 64;
@@ -56,10 +57,10 @@ pub(crate) struct Consumer {
     /// Not even its lowest layer fits.
     pub(crate) starved: bool,
     pub(crate) allocation: Allocation,
+    /// The highest layer it was counted for among what is wanted of its source.
+    pub(crate) wants: Highest,
     /// Stream that a key frame was asked for of, since it was last interrupted.
     pub(crate) asked_for: Option<u8>,
-    /// Packets sent again to fill probes.
-    pub(crate) padded: u64,
     pub(crate) resent: u64,
     pub(crate) resent_bytes: u64,
     pub(crate) discarded: u64,
@@ -116,8 +117,8 @@ impl Consumer {
             },
             starved: false,
             allocation: Allocation::default(),
+            wants: None,
             asked_for: None,
-            padded: 0,
             config,
             resent: 0,
             resent_bytes: 0,
@@ -164,6 +165,46 @@ impl Consumer {
         self.kind == MediaKind::Video
             && !self.is_idle(source)
             && self.splices.encoding() != Some(self.target_encoding())
+    }
+
+    /// The highest layer of its source that it takes, or could take as soon as its path carries a
+    /// little more.
+    pub(crate) fn wants(&self, source: &Source) -> Highest {
+        if self.config.paused {
+            return None;
+        }
+        let top = match self.config.consumer_type {
+            ConsumerType::Simple => 0,
+            ConsumerType::Simulcast | ConsumerType::Svc => source.top_layer(),
+        };
+        let preferred = self.config.preferred_layers;
+        let wanted = preferred.map_or(top, |layers| layers.spatial.min(top));
+        let reachable = match self.allocation.reason {
+            Reason::Bandwidth if self.starved => 0,
+            Reason::Bandwidth => self.target.spatial.saturating_add(1),
+            _ => wanted,
+        };
+        Some(wanted.min(reachable))
+    }
+
+    /// Layers that it is to have, if it has layers and is to have any.
+    pub(crate) fn target_layers(&self, source: &Source) -> Option<Layers> {
+        let has_layers = self.config.consumer_type != ConsumerType::Simple;
+        (has_layers && !self.is_idle(source)).then_some(self.target)
+    }
+
+    /// Why it has its layers.
+    pub(crate) fn layer_reason(&self, source: &Source) -> LayerReason {
+        match self.allocation.reason {
+            _ if self.is_paused(source) => LayerReason::Paused,
+            Reason::SourceAbsent if self.allocation.layer.is_none() => LayerReason::SourceAbsent,
+            _ if self.waits_for_key_frame(source) => LayerReason::AwaitingKeyFrame,
+            Reason::Bandwidth => LayerReason::Bandwidth,
+            Reason::SourceAbsent => LayerReason::SourceAbsent,
+            Reason::Preferred => LayerReason::Preferred,
+            // Resumed since layers were last chosen.
+            Reason::Paused => LayerReason::AwaitingKeyFrame,
+        }
     }
 
     /// Payload types on the consumer's leg: `(media, RTX)`.

@@ -102,7 +102,9 @@ counters! {
     transport_feedback_sent,
     /// Packets not queued because a transport's queue was full.
     departures_dropped,
-    /// Queued packets that history had lost before they could leave.
+    /// Video packets that were not for a consumer because the shard could not keep up.
+    packets_shed,
+    /// Queued packets that history had lost, or that were too old, before they could leave.
     departures_expired,
     /// Answers and RTCP dropped because the prompt queue was full.
     prompt_dropped,

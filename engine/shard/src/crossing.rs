@@ -59,6 +59,13 @@ pub enum CrossingKind {
         /// Index of its encoding.
         encoding: u8,
     },
+    /// What the consumers of a shard want of a producer of another.
+    Wanted {
+        /// The producer.
+        source: SourceNo,
+        /// The highest simulcast stream, or spatial layer; `None` for nothing.
+        highest: Option<u8>,
+    },
     /// A datagram that reached a shard that does not own its flow.
     Datagram {
         /// The way it came.

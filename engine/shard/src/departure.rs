@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use slab::Slab;
-use weirgate_congestion::{ClusterId, PacketKind};
+use weirgate_congestion::PacketKind;
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
 use weirgate_wire::{ExtensionKind, MediaKind};
 
@@ -74,7 +74,7 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
         return Drained::Until(Timestamp::NEVER);
     };
     while let Some(departure) = transport.queue.front(Lane::Audio) {
-        if depart(departure, None, path, transport, gate) == Outcome::BatchFull {
+        if depart(departure, path, transport, gate) == Outcome::BatchFull {
             return Drained::BatchFull;
         }
         transport.queue.pop(Lane::Audio);
@@ -92,7 +92,7 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
     while budget > 0
         && let Some((lane, departure)) = transport.queue.front_paced()
     {
-        if depart(departure, None, path, transport, gate) == Outcome::BatchFull {
+        if depart(departure, path, transport, gate) == Outcome::BatchFull {
             return Drained::BatchFull;
         }
         transport.queue.pop(lane);
@@ -114,7 +114,7 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
 /// Everything at once, for a receiver whose path nothing is known of.
 fn drain_unpaced(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Drained {
     while let Some((lane, departure)) = transport.queue.front_paced() {
-        if depart(departure, None, path, transport, gate) == Outcome::BatchFull {
+        if depart(departure, path, transport, gate) == Outcome::BatchFull {
             return Drained::BatchFull;
         }
         transport.queue.pop(lane);
@@ -144,10 +144,9 @@ fn drop_stale(transport: &mut Transport, gate: &mut Gate<'_>) {
     }
 }
 
-/// Makes a packet of a descriptor; `probe` is what it fills, if a probe.
-pub(crate) fn depart(
+/// Makes a packet of a descriptor.
+fn depart(
     departure: Departure,
-    probe: Option<ClusterId>,
     path: Path,
     transport: &mut Transport,
     gate: &mut Gate<'_>,
@@ -193,11 +192,10 @@ pub(crate) fn depart(
     };
     gate.batch.commit(path, len);
     transport.traffic.sent.add(now, len);
-    let kind = match (departure.purpose, probe, consumer.kind) {
-        (Purpose::Probe, Some(cluster), _) => PacketKind::Padding { cluster },
-        (Purpose::Repair | Purpose::Probe, ..) => PacketKind::Rtx,
-        (Purpose::Media, _, MediaKind::Audio) => PacketKind::Audio,
-        (Purpose::Media, _, MediaKind::Video) => PacketKind::Video,
+    let kind = match (departure.purpose, consumer.kind) {
+        (Purpose::Repair, _) => PacketKind::Rtx,
+        (Purpose::Media, MediaKind::Audio) => PacketKind::Audio,
+        (Purpose::Media, MediaKind::Video) => PacketKind::Video,
     };
     transport.note_sent(now, draft.transport_sequence, len, kind);
     match departure.purpose {
@@ -207,10 +205,6 @@ pub(crate) fn depart(
             consumer.resent += 1;
             consumer.resent_bytes += len as u64;
             gate.counters.packets_retransmitted += 1;
-        }
-        Purpose::Probe => {
-            transport.traffic.probation_sent.add(now, len);
-            gate.counters.probe_packets_sent += 1;
         }
     }
     Outcome::Done

@@ -7,7 +7,7 @@ use std::time::Duration;
 use weirgate_packet::demux::DatagramClass;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_srtp::OpenError;
-use weirgate_wire::{Event, ExtensionKind};
+use weirgate_wire::{Event, ExtensionKind, MediaKind};
 
 use crate::clock::ClockMapping;
 use crate::consumer::Offer;
@@ -279,6 +279,16 @@ impl Shard {
             let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
                 continue;
             };
+            if consumer.kind == MediaKind::Video
+                && self
+                    .overload
+                    .sheds(consumer_index, consumer.config.priority)
+            {
+                // Goes on at a key frame.
+                consumer.interrupt();
+                self.counters.packets_shed += 1;
+                continue;
+            }
             let can_send = self
                 .transports
                 .get(consumer.transport as usize)

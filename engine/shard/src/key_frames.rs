@@ -113,6 +113,7 @@ impl Shard {
                 .get(consumer.source as usize)
                 .is_some_and(|source| consumer.waits_for_key_frame(source))
                 && self.can_send(consumer.transport)
+                && !self.overload.sheds(index, consumer.config.priority)
         })
     }
 

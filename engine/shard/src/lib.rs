@@ -23,6 +23,7 @@ mod key_frames;
 mod meter;
 mod nack;
 mod net;
+mod overload;
 mod padding;
 mod queue;
 mod rates;
@@ -37,6 +38,7 @@ mod stats;
 mod ticks;
 mod time;
 mod transport;
+mod wanted;
 mod wheel;
 
 pub use command::{Command, CommandBody, ShardEvent, WebRtcCredentials};

@@ -1,6 +1,6 @@
-//! Padding: what a probe is filled with where media does not fill it. As RTX of a consumer where
-//! it has that, packets sent of late going first; else as a stream of its own, mediasoup's
-//! `probator`.
+//! Padding: what a probe is filled with where media does not fill it. As RTX without a payload where
+//! a consumer has RTX; else as a stream of its own, mediasoup's `probator`. Packets sent of late
+//! would do as well, but receivers count those as losses repaired.
 
 use weirgate_congestion::{ClusterId, PacketKind};
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
@@ -9,16 +9,13 @@ use weirgate_wire::{ExtensionKind, MediaKind};
 use crate::Path;
 use crate::clock::abs_send_time;
 use crate::consumer::Consumer;
-use crate::departure::{Gate, Outcome, depart, next_transport_sequence};
-use crate::queue::{Departure, Purpose};
+use crate::departure::{Gate, Outcome, next_transport_sequence};
 use crate::transport::Transport;
 
 /// The stream of probes where no RTX is negotiated.
 pub(crate) const PROBATOR_SSRC: u32 = 1234;
 const PROBATOR_PAYLOAD_TYPE: u8 = 127;
 const PROBATOR_MID: &[u8] = b"probator";
-/// Packets sent of late that are sent again, in turn.
-const RECENT_PACKETS: u64 = 16;
 /// An RTX packet of nothing but padding: as much as its count can say.
 const PADDING_BYTES: u8 = 255;
 const ZEROS: [u8; 1_000] = [0; 1_000];
@@ -98,9 +95,6 @@ fn pad_by_rtx(
     let Some(consumer) = gate.consumers.get_mut(carrier as usize) else {
         return Outcome::Done;
     };
-    if let Some(departure) = recent_packet(carrier, consumer, gate.sources) {
-        return depart(departure, Some(cluster), path, transport, gate);
-    }
     let now = gate.now;
     let Some(payload_type) = rtx_payload_type(consumer) else {
         return Outcome::Done;
@@ -131,32 +125,6 @@ fn pad_by_rtx(
     };
     finish(sent, path, transport, gate);
     Outcome::Done
-}
-
-/// One of the packets that left last, in turn.
-fn recent_packet(
-    carrier: u32,
-    consumer: &mut Consumer,
-    sources: &slab::Slab<crate::source::Source>,
-) -> Option<Departure> {
-    let recent = consumer.sent.packets.min(RECENT_PACKETS);
-    let back = consumer.padded.checked_rem(recent)?;
-    consumer.padded = consumer.padded.wrapping_add(1);
-    let newest = consumer.splices.next_out().checked_sub(1)?;
-    let (encoding, sequence, _) = consumer
-        .splices
-        .source_of(newest.wrapping_sub(back) as u16)?;
-    let source = sources.get(consumer.source as usize)?;
-    let history = &source.encodings.get(usize::from(encoding))?.history;
-    let packet = history.get(sequence)?;
-    consumer.payload_types(packet.meta.payload_type)?.1?;
-    Some(Departure {
-        consumer: carrier,
-        encoding,
-        purpose: Purpose::Probe,
-        bytes: packet.payload.len() as u16,
-        sequence,
-    })
 }
 
 fn pad_by_probator(

@@ -10,8 +10,6 @@ pub(crate) enum Purpose {
     Media,
     /// It was asked for again.
     Repair,
-    /// Again, to fill a probe.
-    Probe,
 }
 
 /// Something to be sent by a transport: made into a packet when it leaves.

@@ -152,6 +152,9 @@ impl Shard {
         }
         for consumer in consumers {
             self.restart_consumer(now, consumer);
+            if let Some(consumer) = self.consumers.get(consumer as usize) {
+                self.tell_wanted(now, consumer.source);
+            }
             self.update_consumer_score(now, consumer);
         }
     }

@@ -3,6 +3,7 @@
 //! in `departure`.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use slab::Slab;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use crate::crossing::CrossingPort;
 use crate::departure::{Drained, Gate, drain};
 use crate::flows::{Flows, Owner};
 use crate::net::{Datagram, Train, TxBatch};
+use crate::overload::Overload;
 use crate::queue::{Departure, Lane, Purpose};
 use crate::rng::Rng;
 use crate::source::Source;
@@ -65,6 +67,7 @@ pub struct Shard {
     /// Audio sources heard since the last look, and when the next is due.
     pub(crate) talking: Vec<u32>,
     pub(crate) levels_at: Timestamp,
+    pub(crate) overload: Overload,
     due: Vec<u32>,
     /// Sequence numbers to ask for, reused.
     pub(crate) nack_scratch: Vec<u16>,
@@ -93,6 +96,7 @@ impl Shard {
             events: VecDeque::with_capacity(limits.events.min(1024)),
             talking: Vec::new(),
             levels_at: Timestamp::NEVER,
+            overload: Overload::new(now),
             due: Vec::new(),
             nack_scratch: Vec::with_capacity(256),
             config,
@@ -138,6 +142,14 @@ impl Shard {
                     self.want_key_frame(now, index, encoding);
                 }
             }
+            CrossingKind::Wanted { source, highest } => {
+                if let Some(index) = self.source_index(source)
+                    && let Some(source) = self.sources.get_mut(index as usize)
+                {
+                    source.wanted.set_abroad(from, highest);
+                    self.tell_wanted(now, index);
+                }
+            }
             CrossingKind::Datagram { path } => self.on_datagram(now, path, bytes, Some(from)),
             CrossingKind::FlowOwner {
                 path,
@@ -175,6 +187,12 @@ impl Shard {
         if self.levels_at <= now {
             self.report_levels(now);
         }
+    }
+
+    /// Tells how long a turn of the driver's loop took without its sleep, at its end: a shard that
+    /// can not keep up sheds video.
+    pub fn turn_took(&mut self, now: Timestamp, busy: Duration) {
+        self.overload.turn(now, busy);
     }
 
     /// When [`Self::handle_timeout`] is next to be called.
@@ -315,7 +333,7 @@ impl Shard {
             return false;
         };
         let lane = match (departure.purpose, consumer.kind) {
-            (Purpose::Repair | Purpose::Probe, _) => Lane::Repair,
+            (Purpose::Repair, _) => Lane::Repair,
             (Purpose::Media, MediaKind::Audio) => Lane::Audio,
             (Purpose::Media, MediaKind::Video) => Lane::Video,
         };

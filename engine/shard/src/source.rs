@@ -16,6 +16,7 @@ use crate::history::{History, PacketMeta};
 use crate::inbound::Inbound;
 use crate::key_frames::{DEFAULT_INTERVAL, KeyFrameRequests};
 use crate::rates::LayerRates;
+use crate::wanted::Wanted;
 use crate::{ShardNo, SourceNo, Timestamp};
 
 /// Packets kept per stream, at most.
@@ -145,22 +146,31 @@ pub(crate) struct Source {
     pub(crate) origin: Option<ShardNo>,
     /// Shards its packets cross to.
     pub(crate) relays: Vec<ShardNo>,
+    /// What consumers want of it.
+    pub(crate) wanted: Wanted,
     pub(crate) level: LevelMeter,
     /// Some packet of the present talk was metered.
     pub(crate) level_listed: bool,
 }
 
 impl Source {
-    pub(crate) fn new(no: SourceNo, config: ProducerConfig, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        no: SourceNo,
+        config: ProducerConfig,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Self {
         let encodings = config
             .encodings
             .iter()
             .map(|_| Encoding::new(config.kind, limits))
             .collect();
+        let wanted = Wanted::new(top_layer(&config), now);
         Self {
             no,
             config,
             encodings,
+            wanted,
             consumers: Vec::new(),
             transport: None,
             origin: None,
@@ -168,6 +178,11 @@ impl Source {
             level: LevelMeter::default(),
             level_listed: false,
         }
+    }
+
+    /// The highest simulcast stream, or spatial layer, that it can have.
+    pub(crate) fn top_layer(&self) -> u8 {
+        top_layer(&self.config)
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -285,5 +300,12 @@ impl Source {
             && self
                 .codec(payload_type)
                 .is_some_and(|codec| codec.codec != Codec::Other)
+    }
+}
+
+fn top_layer(config: &ProducerConfig) -> u8 {
+    match config.encodings.as_slice() {
+        [only] => only.spatial_layers.saturating_sub(1),
+        several => several.len().saturating_sub(1) as u8,
     }
 }

@@ -1,5 +1,6 @@
 //! Figures of objects and of the shard.
 
+use slab::Slab;
 use uuid::Uuid;
 use weirgate_wire::{
     Answer, ConsumerStats, IceState, ObjectKind, ProducerStats, Refusal, RefusalKind,
@@ -8,6 +9,8 @@ use weirgate_wire::{
 
 use crate::Timestamp;
 use crate::shard::{Object, Shard};
+use crate::source::Source;
+use crate::transport::Transport;
 
 impl Shard {
     pub(crate) fn stats(
@@ -40,6 +43,7 @@ impl Shard {
             counters: self.counters.entries(),
             gauges: vec![
                 gauge("transports", self.transports.len()),
+                gauge("shed_parts_of_64", usize::from(self.overload.shed())),
                 gauge("sources", self.sources.len()),
                 gauge("consumers", self.consumers.len()),
                 gauge("flows", self.flows.len()),
@@ -62,6 +66,12 @@ impl Shard {
         let rtcp_tuple = transport.rtcp_tuple();
         let limit = u64::from(transport.max_incoming_bps);
         let available_outgoing = transport.downlink.as_ref().map(|link| link.target_bps());
+        let downlink = transport.downlink.as_ref();
+        let rtt_us = downlink.and_then(|link| link.rtt_us());
+        let loss_sent = downlink
+            .filter(|link| link.is_measured())
+            .map(|link| link.average_loss() as f32);
+        let loss_received = loss_received(transport, &self.sources);
         let traffic = &mut transport.traffic;
         Some(TransportStats {
             shard: self.config.shard,
@@ -76,6 +86,15 @@ impl Shard {
             rtp_packets_sent: traffic.rtp_sent.packets,
             rtx_bytes_received: traffic.rtx_received.bytes,
             rtx_bytes_sent: traffic.rtx_sent.bytes,
+            probation_bytes_sent: traffic.probation_sent.bytes,
+            rtp_recv_bitrate_bps: traffic.rtp_received.rate_bps(now),
+            rtp_send_bitrate_bps: traffic.rtp_sent.rate_bps(now),
+            rtx_recv_bitrate_bps: traffic.rtx_received.rate_bps(now),
+            rtx_send_bitrate_bps: traffic.rtx_sent.rate_bps(now),
+            probation_send_bitrate_bps: traffic.probation_sent.rate_bps(now),
+            packet_loss_received: loss_received,
+            packet_loss_sent: loss_sent,
+            round_trip_time_ms: rtt_us.map(|us| us as f32 / 1000.0),
             recv_bitrate_bps: traffic.received.rate_bps(now),
             send_bitrate_bps: traffic.sent.rate_bps(now),
             available_outgoing_bitrate_bps: available_outgoing,
@@ -122,6 +141,11 @@ impl Shard {
                     .as_ref()
                     .map(|n| n.rtt().as_secs_f32() * 1000.0),
                 score: inbound.score,
+                bitrate_by_layer: encoding
+                    .rates
+                    .layers(now)
+                    .map(|(spatial, temporal, bps)| (spatial, temporal, bps.unwrap_or(0)))
+                    .collect(),
             });
         }
         Some(Stats::Producer(
@@ -138,6 +162,8 @@ impl Shard {
             .codecs
             .first()
             .map_or(90_000, |codec| codec.clock_rate);
+        let bitrate_bps = consumer.sent.rate_bps(now);
+        let layers = consumer.layers();
         let stream = StreamStats {
             ssrc: consumer.config.ssrc,
             rtx_ssrc: consumer.config.rtx_ssrc,
@@ -145,7 +171,7 @@ impl Shard {
             payload_type: consumer.payload_type,
             packet_count: consumer.sent.packets,
             byte_count: consumer.sent.bytes,
-            bitrate_bps: consumer.sent.rate_bps(now),
+            bitrate_bps,
             packets_lost: consumer.packets_lost,
             fraction_lost: consumer.fraction_lost,
             packets_discarded: consumer.discarded,
@@ -159,14 +185,38 @@ impl Shard {
             jitter_ms: consumer.jitter as f32 * 1000.0 / clock_rate as f32,
             round_trip_time_ms: consumer.rtt.map(|rtt| rtt.as_secs_f32() * 1000.0),
             score: consumer.score,
+            bitrate_by_layer: layers
+                .map(|layers| (layers.spatial, layers.temporal, bitrate_bps))
+                .into_iter()
+                .collect(),
         };
         Some(Stats::Consumer(
             consumer.kind,
             ConsumerStats {
                 stream,
-                current_layers: consumer.layers(),
+                current_layers: layers,
+                target_layers: consumer.target_layers(source),
+                layer_reason: consumer.layer_reason(source),
                 producer_score: consumer.producer_score,
             },
         ))
     }
+}
+
+/// Share of packets lost on the way to us, over all streams by their rate.
+fn loss_received(transport: &Transport, sources: &Slab<Source>) -> Option<f32> {
+    let mut packets = 0;
+    let mut lost = 0.0;
+    let sources = transport
+        .producers
+        .iter()
+        .filter_map(|&producer| sources.get(producer as usize));
+    for inbound in sources
+        .flat_map(|source| &source.encodings)
+        .filter_map(|encoding| encoding.inbound.as_ref())
+    {
+        packets += inbound.meter.packets;
+        lost += inbound.meter.packets as f32 * f32::from(inbound.fraction_lost()) / 256.0;
+    }
+    (packets > 0).then(|| lost / packets as f32)
 }

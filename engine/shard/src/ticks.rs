@@ -102,7 +102,8 @@ impl Shard {
         allocate_at(self)
     }
 
-    /// NACKs and key frame requests of a transport's producers; when more is due.
+    /// NACKs and key frame requests of a transport's producers, and what is wanted of them; when more
+    /// is due.
     fn repair_sources(&mut self, now: Timestamp, index: u32) -> Timestamp {
         let mut next = Timestamp::NEVER;
         let mut position = 0;
@@ -119,6 +120,7 @@ impl Shard {
                 .sources
                 .get(source as usize)
                 .map_or(0, |s| s.encodings.len());
+            next = next.min(self.tell_wanted(now, source));
             for encoding in 0..streams as u8 {
                 next = next.min(self.send_nacks(now, index, source, encoding));
                 next = next.min(self.request_key_frame(now, source, encoding));

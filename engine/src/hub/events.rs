@@ -64,6 +64,10 @@ impl Hub {
                 let producer = self.registry.producers.get_mut(producer)?;
                 producer.scores = Some(scores.clone());
             }
+            Event::ProducerWanted { producer, spatial } => {
+                let producer = self.registry.producers.get_mut(producer)?;
+                producer.wanted = Some(*spatial);
+            }
             Event::ConsumerScore {
                 consumer,
                 score,
@@ -100,13 +104,20 @@ impl Hub {
         })
     }
 
-    /// The scores of a producer, which its snapshot has not.
-    pub(super) fn state_of_producer(&self, id: Uuid) -> Option<Event> {
-        let scores = self.registry.producers.get(&id)?.scores.clone()?;
-        Some(Event::ProducerScore {
+    /// The scores of a producer and what is wanted of it, which its snapshot has not.
+    pub(super) fn state_of_producer(&self, id: Uuid) -> [Option<Event>; 2] {
+        let Some(producer) = self.registry.producers.get(&id) else {
+            return [None, None];
+        };
+        let scores = producer.scores.clone().map(|scores| Event::ProducerScore {
             producer: id,
             scores,
-        })
+        });
+        let wanted = producer.wanted.map(|spatial| Event::ProducerWanted {
+            producer: id,
+            spatial,
+        });
+        [scores, wanted]
     }
 
     /// The score and current layers of a consumer, which its snapshot has not.

@@ -62,6 +62,8 @@ pub(super) struct Producer {
     pub(super) abroad: BTreeMap<ShardNo, u32>,
     /// The last ones told.
     pub(super) scores: Option<Vec<(u32, Option<String>, u8)>>,
+    /// The highest layer wanted of it, once told.
+    pub(super) wanted: Option<Option<u8>>,
 }
 
 pub(super) struct Consumer {

@@ -143,7 +143,9 @@ impl Hub {
             Piece::MissedOfTransport(id) => {
                 [self.missed_of_transport(id).map(ToControl::Event), None]
             }
-            Piece::StateOfProducer(id) => [self.state_of_producer(id).map(ToControl::Event), None],
+            Piece::StateOfProducer(id) => self
+                .state_of_producer(id)
+                .map(|event| event.map(ToControl::Event)),
             Piece::StateOfConsumer(id) => self
                 .state_of_consumer(id)
                 .map(|event| event.map(ToControl::Event)),

@@ -94,9 +94,14 @@ impl Driver {
         let net = self.parts.net.clone();
         let sleeper = net.sleeper(self.parts.number);
         let mut load = LoadMeter::new(self.parts.clock.now());
+        let mut turn_from = self.parts.clock.now();
+        let mut slept = Duration::ZERO;
         while !self.stopping {
             self.counters.turns += 1;
             let now = self.parts.clock.now();
+            let busy = now.since(turn_from).saturating_sub(slept);
+            self.parts.shard.turn_took(now, busy);
+            (turn_from, slept) = (now, Duration::ZERO);
             let mut busy = self.do_tasks(now, backend);
             busy |= self.take_crossings(now);
             let wait = if busy {
@@ -108,7 +113,9 @@ impl Driver {
             let sleep = self.receive(wait, sleeper, backend)?;
             let now = self.parts.clock.now();
             if let Some(Sleep { from, until }) = sleep {
-                load.slept(from, until.unwrap_or(now));
+                let until = until.unwrap_or(now);
+                load.slept(from, until);
+                slept = until.since(from);
             }
             if self.parts.shard.poll_timeout() <= now {
                 self.refill();

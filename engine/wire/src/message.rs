@@ -62,6 +62,8 @@ pub enum Request {
         router: Uuid,
         /// Seconds without a consent check until it counts as disconnected; 0 turns that off.
         ice_consent_timeout_s: u32,
+        /// What the estimate towards its peer begins with, in bit/s; 0 for the engine's default.
+        initial_outgoing_bps: u32,
         /// Opaque.
         blob: Vec<u8>,
     },
@@ -439,6 +441,15 @@ pub enum Event {
         consumer: Uuid,
         /// The layers now sent, if any.
         layers: Option<Layers>,
+    },
+    /// What consumers want of a video producer changed. Told at once where more is wanted, and after
+    /// some seconds where less is: its sender need not send what nobody takes.
+    ProducerWanted {
+        /// The producer.
+        producer: Uuid,
+        /// The highest simulcast stream, or spatial layer, that somebody wants; `None` where nobody
+        /// wants any.
+        spatial: Option<u8>,
     },
     /// Loudness of the audio producers of one shard that were heard in the last interval; those
     /// that fell silent appear once with −127.

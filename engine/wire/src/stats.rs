@@ -49,6 +49,9 @@ pub struct StreamStats {
     pub round_trip_time_ms: Option<f32>,
     /// mediasoup score, 0 (dead) to 10.
     pub score: u8,
+    /// What each layer takes with those it depends on, as (spatial, temporal, bit/s) over about the
+    /// last second; of a consumer, what it takes now.
+    pub bitrate_by_layer: Vec<(u8, u8, u64)>,
 }
 
 /// Figures of a producer.
@@ -65,8 +68,28 @@ pub struct ConsumerStats {
     pub stream: StreamStats,
     /// Layers now sent, if any.
     pub current_layers: Option<Layers>,
+    /// Layers that it is to have, where it has layers and is to have any.
+    pub target_layers: Option<Layers>,
+    /// Why it has its layers.
+    pub layer_reason: LayerReason,
     /// mediasoup score of the producer's stream it takes.
     pub producer_score: u8,
+}
+
+/// Why a consumer has the layers that it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LayerReason {
+    /// More, or for `None` anything, does not fit into what the path to its receiver carries.
+    Bandwidth,
+    /// It is what the consumer wants.
+    #[default]
+    Preferred,
+    /// It is to have others, and waits for the key frame to begin them with.
+    AwaitingKeyFrame,
+    /// The producer does not send what it wants.
+    SourceAbsent,
+    /// It, or its producer, is paused.
+    Paused,
 }
 
 /// ICE as mediasoup names it; plain transports have none.
@@ -119,6 +142,24 @@ pub struct TransportStats {
     pub rtx_bytes_received: u64,
     /// RTX bytes to the peer.
     pub rtx_bytes_sent: u64,
+    /// Bytes of probes to the peer, beside media and RTX.
+    pub probation_bytes_sent: u64,
+    /// Media bit/s from the peer, RTX apart.
+    pub rtp_recv_bitrate_bps: u64,
+    /// Media bit/s to the peer, RTX apart.
+    pub rtp_send_bitrate_bps: u64,
+    /// RTX bit/s from the peer.
+    pub rtx_recv_bitrate_bps: u64,
+    /// RTX bit/s to the peer.
+    pub rtx_send_bitrate_bps: u64,
+    /// bit/s of probes to the peer.
+    pub probation_send_bitrate_bps: u64,
+    /// Share of its packets lost on the way to us, 0 to 1, once known.
+    pub packet_loss_received: Option<f32>,
+    /// Share of our packets lost on the way to it, 0 to 1, once known.
+    pub packet_loss_sent: Option<f32>,
+    /// Round trip in ms, once known.
+    pub round_trip_time_ms: Option<f32>,
     /// bit/s from the peer, about the last second.
     pub recv_bitrate_bps: u64,
     /// bit/s to the peer, about the last second.

@@ -16,9 +16,10 @@ use tokio::{
 };
 use uuid::Uuid;
 use weirgate_wire::{
-    Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, IceState, ObjectKind, PROTOCOL_VERSION,
-    ProducerStats, Refusal, RefusalKind, Request, ShardCounters, ShardInfo, SnapshotBody,
-    SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine, TransportStats, encode,
+    Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, IceState, LayerReason, ObjectKind,
+    PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request, ShardCounters, ShardInfo,
+    SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine, TransportStats,
+    encode,
 };
 
 pub(crate) struct FakeEngine {
@@ -385,6 +386,8 @@ impl State {
                 let stats = ConsumerStats {
                     stream: stream(config.ssrc),
                     current_layers: None,
+                    target_layers: None,
+                    layer_reason: LayerReason::Preferred,
                     producer_score: 10,
                 };
                 Stats::Consumer(source.kind, stats)

@@ -4,31 +4,36 @@ use uuid::Uuid;
 use weirgate_wire::{Answer, ObjectKind};
 
 use super::{Outcome, not_found};
+use crate::Timestamp;
 use crate::shard::{Object, Shard};
 use crate::transport::TransportKind;
 
 impl Shard {
-    pub(super) fn close(&mut self, kind: ObjectKind, id: Uuid) -> Outcome {
+    pub(super) fn close(&mut self, now: Timestamp, kind: ObjectKind, id: Uuid) -> Outcome {
         match (kind, self.objects.get(&id).copied()) {
-            (ObjectKind::Transport, Some(Object::Transport(index))) => self.close_transport(index),
-            (ObjectKind::Producer, Some(Object::Producer(index))) => self.close_source(index),
-            (ObjectKind::Consumer, Some(Object::Consumer(index))) => self.close_consumer(index),
+            (ObjectKind::Transport, Some(Object::Transport(index))) => {
+                self.close_transport(now, index)
+            }
+            (ObjectKind::Producer, Some(Object::Producer(index))) => self.close_source(now, index),
+            (ObjectKind::Consumer, Some(Object::Consumer(index))) => {
+                self.close_consumer(now, index)
+            }
             _ => return not_found("object", id),
         }
         Ok(Answer::Done)
     }
 
-    pub(super) fn close_transport(&mut self, index: u32) {
+    pub(super) fn close_transport(&mut self, now: Timestamp, index: u32) {
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
         let consumers = std::mem::take(&mut transport.consumers);
         let producers = std::mem::take(&mut transport.producers);
         for consumer in consumers {
-            self.close_consumer(consumer);
+            self.close_consumer(now, consumer);
         }
         for producer in producers {
-            self.close_source(producer);
+            self.close_source(now, producer);
         }
         let transport = self.transports.remove(index as usize);
         self.objects.remove(&transport.id);
@@ -50,13 +55,13 @@ impl Shard {
         }
     }
 
-    pub(super) fn close_source(&mut self, index: u32) {
+    pub(super) fn close_source(&mut self, now: Timestamp, index: u32) {
         if !self.sources.contains(index as usize) {
             return;
         }
         let source = self.sources.remove(index as usize);
         for &consumer in &source.consumers {
-            self.close_consumer(consumer);
+            self.close_consumer(now, consumer);
         }
         self.objects.remove(&source.id());
         if let Some(slot) = self.source_numbers.get_mut(source.no.index())
@@ -74,7 +79,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn close_consumer(&mut self, index: u32) {
+    pub(super) fn close_consumer(&mut self, now: Timestamp, index: u32) {
         if !self.consumers.contains(index as usize) {
             return;
         }
@@ -82,6 +87,8 @@ impl Shard {
         self.objects.remove(&consumer.config.id);
         if let Some(source) = self.sources.get_mut(consumer.source as usize) {
             source.consumers.retain(|&other| other != index);
+            source.wanted.change(consumer.wants, None);
+            self.tell_wanted(now, consumer.source);
         }
         if let Some(transport) = self.transports.get_mut(consumer.transport as usize) {
             transport.consumers.retain(|&other| other != index);

@@ -9,7 +9,6 @@ use weirgate_wire::{Answer, Refusal, RefusalKind};
 
 use crate::consumer::Consumer;
 use crate::shard::{Object, Shard};
-use crate::source::Source;
 use crate::transport::{PlainEnd, Transport};
 use crate::{CommandBody, Timestamp};
 
@@ -41,7 +40,8 @@ impl Shard {
                 id,
                 ice,
                 ice_consent_timeout_s,
-            } => self.create_webrtc(now, id, ice, ice_consent_timeout_s),
+                initial_outgoing_bps,
+            } => self.create_webrtc(now, id, ice, ice_consent_timeout_s, initial_outgoing_bps),
             CommandBody::CreatePlainTransport {
                 id,
                 rtp_socket,
@@ -82,16 +82,16 @@ impl Shard {
                 source,
                 config,
             } => self.create_producer(now, transport, source, config),
-            CommandBody::Relay { producer, to, on } => self.relay(producer, to, on),
+            CommandBody::Relay { producer, to, on } => self.relay(now, producer, to, on),
             CommandBody::OpenSource {
                 origin,
                 source,
                 config,
-            } => self.open_source(origin, source, config),
+            } => self.open_source(now, origin, source, config),
             CommandBody::CreateConsumer { transport, config } => {
                 self.create_consumer(now, transport, config)
             }
-            CommandBody::Close { kind, id } => self.close(kind, id),
+            CommandBody::Close { kind, id } => self.close(now, kind, id),
             CommandBody::SetPaused { kind, id, paused } => self.set_paused(now, kind, id, paused),
             CommandBody::SetPreferredLayers { id, layers } => {
                 self.set_preferred_layers(now, id, layers)
@@ -101,13 +101,6 @@ impl Shard {
             CommandBody::GetStats { kind, id } => self.stats(now, kind, id),
             CommandBody::GetCounters => Ok(Answer::Counters(vec![self.all_counters()])),
         })
-    }
-
-    pub(super) fn source_mut(&mut self, id: Uuid) -> Option<&mut Source> {
-        match self.objects.get(&id) {
-            Some(Object::Producer(index)) => self.sources.get_mut(*index as usize),
-            _ => None,
-        }
     }
 
     pub(super) fn find_consumer(&mut self, id: Uuid) -> Result<(u32, &mut Consumer), Refusal> {

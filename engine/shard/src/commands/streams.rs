@@ -28,7 +28,7 @@ impl Shard {
             .codecs
             .iter()
             .any(|codec| codec.feedback.transport_cc);
-        let index = self.add_source(no, config)?;
+        let index = self.add_source(now, no, config)?;
         let (transport_index, transport) = self.find_transport(transport_id)?;
         for kind in ExtensionKind::ALL {
             if let Some(id) = extensions.get(kind) {
@@ -90,6 +90,7 @@ impl Shard {
 
     pub(super) fn add_source(
         &mut self,
+        now: Timestamp,
         no: SourceNo,
         config: ProducerConfig,
     ) -> Result<u32, Refusal> {
@@ -104,7 +105,7 @@ impl Shard {
         if self.objects.contains_key(&id) {
             return refuse(RefusalKind::Conflict, format!("{id} exists already"));
         }
-        let index = self.sources.insert(Source::new(no, config, limits)) as u32;
+        let index = self.sources.insert(Source::new(no, config, limits, now)) as u32;
         self.objects.insert(id, Object::Producer(index));
         if self.source_numbers.len() <= no.index() {
             self.source_numbers.resize(no.index() + 1, None);
@@ -115,25 +116,37 @@ impl Shard {
 
     pub(super) fn open_source(
         &mut self,
+        now: Timestamp,
         origin: ShardNo,
         no: SourceNo,
         config: ProducerConfig,
     ) -> Outcome {
-        let index = self.add_source(no, config)?;
+        let index = self.add_source(now, no, config)?;
         if let Some(source) = self.sources.get_mut(index as usize) {
             source.origin = Some(origin);
         }
         Ok(Answer::Done)
     }
 
-    pub(super) fn relay(&mut self, producer: Uuid, to: ShardNo, on: bool) -> Outcome {
-        let Some(source) = self.source_mut(producer) else {
+    pub(super) fn relay(
+        &mut self,
+        now: Timestamp,
+        producer: Uuid,
+        to: ShardNo,
+        on: bool,
+    ) -> Outcome {
+        let Some(Object::Producer(index)) = self.objects.get(&producer).copied() else {
             return not_found("producer", producer);
         };
-        source.relays.retain(|&shard| shard != to);
-        if on {
-            source.relays.push(to);
+        if let Some(source) = self.sources.get_mut(index as usize) {
+            source.relays.retain(|&shard| shard != to);
+            if on {
+                source.relays.push(to);
+            } else {
+                source.wanted.forget_abroad(to);
+            }
         }
+        self.tell_wanted(now, index);
         Ok(Answer::Done)
     }
 

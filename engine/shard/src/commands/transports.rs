@@ -19,6 +19,7 @@ impl Shard {
         id: Uuid,
         ice: WebRtcCredentials,
         consent_timeout_s: u32,
+        initial_outgoing_bps: u32,
     ) -> Outcome {
         let ufrag = ice.ufrag.clone();
         let pwd = ice.pwd.clone();
@@ -26,6 +27,9 @@ impl Shard {
         let agent = IceAgent::new(ice, consent_timeout_s, max_paths, now);
         let index = self.add_transport(id, TransportKind::WebRtc(agent), true)?;
         self.ufrags.insert(ufrag.clone(), index);
+        if let Some(transport) = self.transports.get_mut(index as usize) {
+            transport.initial_outgoing_bps = initial_outgoing_bps;
+        }
         Ok(Answer::WebRtcTransport {
             shard: self.config.shard,
             ice_ufrag: ufrag,

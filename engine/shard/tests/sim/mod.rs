@@ -269,6 +269,7 @@ impl Sim {
                 id,
                 ice: ice.clone(),
                 ice_consent_timeout_s: 30,
+                initial_outgoing_bps: 0,
             },
         );
         (id, ice)

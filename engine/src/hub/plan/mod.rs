@@ -11,8 +11,8 @@ use super::pending::{Change, Plan, Then};
 use super::registry::Router;
 use super::{Hub, limits, refuse, validate};
 use crate::shard_thread::{ShardHandle, ShardTask};
-use transports::PlainRequest;
 pub(super) use transports::plain_answer;
+use transports::{PlainRequest, WebRtcRequest};
 
 impl Hub {
     /// Checks a request and carries out the hub's part of it.
@@ -23,8 +23,17 @@ impl Hub {
                 id,
                 router,
                 ice_consent_timeout_s,
+                initial_outgoing_bps,
                 blob,
-            } => self.plan_webrtc(id, router, ice_consent_timeout_s, blob),
+            } => {
+                let request = WebRtcRequest {
+                    router,
+                    ice_consent_timeout_s,
+                    initial_outgoing_bps,
+                    blob,
+                };
+                self.plan_webrtc(id, request)
+            }
             Request::CreatePlainTransport {
                 id,
                 router,

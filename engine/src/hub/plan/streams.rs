@@ -39,6 +39,7 @@ impl Hub {
             consumers: Default::default(),
             abroad: Default::default(),
             scores: None,
+            wanted: None,
         });
         let command = CommandBody::CreateProducer {
             transport,

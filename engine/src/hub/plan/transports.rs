@@ -14,6 +14,14 @@ use crate::hub::{Hub, credentials, limits, refuse, validate};
 use crate::placement::{Seat, place};
 use crate::shard_thread::ShardTask;
 
+/// What a WebRTC transport is made of.
+pub(super) struct WebRtcRequest {
+    pub(super) router: Uuid,
+    pub(super) ice_consent_timeout_s: u32,
+    pub(super) initial_outgoing_bps: u32,
+    pub(super) blob: Vec<u8>,
+}
+
 /// What a plain transport is made of.
 pub(super) struct PlainRequest {
     pub(super) router: Uuid,
@@ -29,21 +37,19 @@ impl Hub {
     pub(super) fn plan_webrtc(
         &mut self,
         id: Uuid,
-        router: Uuid,
-        ice_consent_timeout_s: u32,
-        blob: Vec<u8>,
+        request: WebRtcRequest,
     ) -> Result<Plan, Refusal> {
-        self.may_add_transport(id, router)?;
+        self.may_add_transport(id, request.router)?;
         let shard = self.place();
         let ice = credentials::generate(shard)?;
-        self.blobs.take(blob.len())?;
+        self.blobs.take(request.blob.len())?;
         let body = TransportBody::WebRtc(WebRtcBody {
             ice: ice.clone(),
             state: IceState::New,
             tuple: None,
             keyed: false,
         });
-        self.add_transport(id, router, shard, blob, body);
+        self.add_transport(id, request.router, shard, request.blob, body);
         let answer = Answer::WebRtcTransport {
             shard,
             ice_ufrag: ice.ufrag.clone(),
@@ -52,7 +58,8 @@ impl Hub {
         let command = CommandBody::CreateWebRtcTransport {
             id,
             ice,
-            ice_consent_timeout_s,
+            ice_consent_timeout_s: request.ice_consent_timeout_s,
+            initial_outgoing_bps: request.initial_outgoing_bps,
         };
         Ok(created(
             ObjectKind::Transport,

@@ -309,6 +309,7 @@ fn create_webrtc(id: Uuid) -> Request {
         id,
         router: ROUTER,
         ice_consent_timeout_s: 30,
+        initial_outgoing_bps: 0,
         blob: b"webrtc".to_vec(),
     }
 }

@@ -310,6 +310,7 @@ fn a_consumer_of_another_routers_producer_is_refused() {
         id: id(51),
         router: id(50),
         ice_consent_timeout_s: 0,
+        initial_outgoing_bps: 0,
         blob: Vec::new(),
     });
     let refusal = bench.refused(create_consumer(id(51), id(20)));
