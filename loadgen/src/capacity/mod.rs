@@ -147,13 +147,10 @@ pub async fn search(
     Ok(capacity)
 }
 
-/// Why a run that came to an end of its own says nothing of its load.
+/// Why a run ends the search. A server that fails under a load has had too much of it; one that
+/// is gone for good shows in the next trial.
 fn early_end(outcome: &Outcome) -> Option<String> {
-    match &outcome.ending {
-        Ending::Completed => None,
-        Ending::Interrupted => Some("interrupted".to_owned()),
-        Ending::ServerFailed(why) => Some(format!("the server failed: {why}")),
-    }
+    (outcome.ending == Ending::Interrupted).then(|| "interrupted".to_owned())
 }
 
 impl Capacity {

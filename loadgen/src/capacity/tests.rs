@@ -70,14 +70,13 @@ fn a_first_trial_that_can_not_run_is_an_error() {
 }
 
 #[test]
-fn a_server_that_dies_ends_the_search_with_what_was_found() {
+fn a_server_that_fails_under_a_load_has_had_too_much_of_it() {
     let run = async |trial: Trial| {
         let mut outcome = samples::clean(trial.load, 3);
-        match trial.load {
-            40.. => bail!("connection refused"),
-            20.. => outcome.ending = Ending::ServerFailed("it is gone".to_owned()),
-            _ => {}
+        if trial.load > 12 {
+            outcome.ending = Ending::ServerFailed("it went quiet".to_owned());
         }
+        crate::verdict::judge(&mut outcome);
         Ok(outcome)
     };
     let heard = RefCell::new(Vec::new());
@@ -85,16 +84,31 @@ fn a_server_that_dies_ends_the_search_with_what_was_found() {
         heard.borrow_mut().push(trial.load);
     }));
     let capacity = capacity.unwrap();
-    assert_eq!(heard.into_inner(), [10, 20]);
-    assert_eq!(capacity.found.clean, Some(10));
+    assert_eq!(capacity.found.clean, Some(12));
+    assert_eq!(capacity.found.limit, Limit::Server);
+    assert_eq!(capacity.trials[1].why, ["the server failed: it went quiet"]);
+    assert_eq!(heard.into_inner().len(), capacity.trials.len());
+    assert_eq!(capacity.levels.len(), LEVELS.len());
+}
+
+#[test]
+fn ctrl_c_ends_the_search_with_what_was_found() {
+    let run = async |trial: Trial| {
+        let mut outcome = samples::clean(trial.load, 3);
+        if trial.load > 30 {
+            outcome.ending = Ending::Interrupted;
+        }
+        Ok(outcome)
+    };
+    let capacity = block_on(search(settings(), "receivers", run, |_| {})).unwrap();
+    assert_eq!(capacity.found.clean, Some(20));
     assert_eq!(capacity.found.limit, Limit::Unfinished);
-    let why = capacity.stopped.unwrap();
-    assert_eq!(why, "at 20 receivers: the server failed: it is gone");
+    assert_eq!(capacity.stopped.unwrap(), "at 40 receivers: interrupted");
     assert!(capacity.levels.is_empty());
 }
 
 #[test]
-fn an_error_later_on_ends_the_search_too() {
+fn a_server_that_is_gone_ends_the_search_too() {
     let run = async |trial: Trial| {
         if trial.load > 30 {
             bail!("connection refused");

@@ -12,7 +12,7 @@ use super::summary::{Grade, Summary, Table};
 use crate::capacity::{Capacity, Judgement, Level, Limit, TrialResult};
 
 /// Characters that the table of trials has for a reason.
-const MAX_REASON: usize = 48;
+const MAX_REASON: usize = 60;
 
 /// What was found, and its charts.
 pub(super) fn part(capacity: &Capacity) -> Result<Part> {
@@ -94,15 +94,18 @@ fn verdict(capacity: &Capacity, summary: &mut Summary) {
     }
     let packets = capacity.packets_per_second.map(rate).unwrap_or_default();
     let Some(clean) = capacity.found.clean.map(count) else {
-        let text = match capacity.found.limit {
-            Limit::Generator => "this generator could not even load the server with 1",
-            _ => "no load was clean, not even 1",
+        let (grade, text) = match capacity.found.limit {
+            Limit::Server => (Grade::Failed, "no load was clean, not even"),
+            Limit::Generator => (
+                Grade::Inconclusive,
+                "the generator was the bottleneck at every load, even at",
+            ),
+            Limit::Max | Limit::Unfinished => {
+                summary.note(Grade::Note, "no load was clean up to then");
+                return;
+            }
         };
-        let grade = match capacity.found.limit {
-            Limit::Server => Grade::Failed,
-            _ => Grade::Inconclusive,
-        };
-        summary.note(grade, format!("{text} of {unit}"));
+        summary.note(grade, format!("{text} 1 {unit}"));
         return;
     };
     match capacity.found.limit {
