@@ -114,24 +114,43 @@ const KEY: i16 = -24;
 const PORT: i16 = KEY + ADDRESS_LEN as i16;
 const ADDRESS: i16 = -40;
 
+/// The program. The context stays in R6; the frame is R2 to R3.
 fn assemble(tables: &Tables, queues: &Map, shards: ShardNo) -> io::Result<Vec<u64>> {
-    use Register::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R10};
+    use Register::{R0, R1, R2, R3, R5, R6};
     let mut program = Assembler::new();
-    // The whole context stays in R6, the frame is R2 to R3.
     program.copy(R6, R1);
     program.load(R2, R6, context::DATA, Width::Four);
     program.load(R3, R6, context::DATA_END, Width::Four);
-    program.copy(R4, R2);
-    program.add(R4, at::V4_END);
-    program.jump_if_greater(R4, R3, "pass");
+    pass_shorter_than(&mut program, at::V4_END);
     program.load(R5, R2, at::ETHERTYPE, Width::Two);
     program.jump_if(R5, network(0x0800), "ipv4");
     program.jump_unless(R5, network(0x86dd), "pass");
+    read_ipv6(&mut program);
+    program.jump("look up");
+    program.label("ipv4");
+    read_ipv4(&mut program);
+    program.label("look up");
+    find_socket(&mut program, tables);
+    redirect(&mut program, queues, shards);
+    program.label("pass");
+    program.set(R0, PASS);
+    program.exit();
+    program.finish()
+}
 
-    // IPv6 without extension headers.
+/// The verifier lets no byte be read beyond what was checked.
+fn pass_shorter_than(program: &mut Assembler, len: i32) {
+    use Register::{R2, R3, R4};
     program.copy(R4, R2);
-    program.add(R4, at::V6_END);
+    program.add(R4, len);
     program.jump_if_greater(R4, R3, "pass");
+}
+
+/// IPv6 without extension headers: the destination to both places on the stack, its port to R7, the
+/// third word of the unspecified address to R8.
+fn read_ipv6(program: &mut Assembler) {
+    use Register::{R2, R5, R7, R8, R10};
+    pass_shorter_than(program, at::V6_END);
     program.load(R5, R2, at::V6_NEXT_HEADER, Width::One);
     program.jump_unless(R5, UDP, "pass");
     for word in [0, 4, 8, 12] {
@@ -141,10 +160,12 @@ fn assemble(tables: &Tables, queues: &Map, shards: ShardNo) -> io::Result<Vec<u6
     }
     program.load(R7, R2, at::V6_PORT, Width::Two);
     program.set(R8, 0);
-    program.jump("look up");
+}
 
-    // IPv4 without options, and no fragment.
-    program.label("ipv4");
+/// IPv4 without options, and no fragment: likewise, as `::ffff:a.b.c.d`.
+fn read_ipv4(program: &mut Assembler) {
+    use Register::{R2, R5, R7, R8, R10};
+    let mapped = i32::from_ne_bytes([0, 0, 0xff, 0xff]);
     program.load(R5, R2, at::V4_VERSION, Width::One);
     program.jump_unless(R5, 0x45, "pass");
     program.load(R5, R2, at::V4_PROTOCOL, Width::One);
@@ -153,8 +174,6 @@ fn assemble(tables: &Tables, queues: &Map, shards: ShardNo) -> io::Result<Vec<u6
     program.and(R5, network(0x3fff));
     program.jump_unless(R5, 0, "pass");
     program.load(R5, R2, at::V4_DESTINATION, Width::Four);
-    // ::ffff:a.b.c.d
-    let mapped = i32::from_ne_bytes([0, 0, 0xff, 0xff]);
     for base in [KEY, ADDRESS] {
         program.store_value(R10, base, 0, Width::Four);
         program.store_value(R10, base + 4, 0, Width::Four);
@@ -163,39 +182,42 @@ fn assemble(tables: &Tables, queues: &Map, shards: ShardNo) -> io::Result<Vec<u6
     }
     program.load(R7, R2, at::V4_PORT, Width::Two);
     program.set(R8, mapped);
+}
 
-    // A socket of that very address?
-    program.label("look up");
+/// Whose socket it is to R8: one of that very address, else one of all addresses if this is one of
+/// this host's.
+fn find_socket(program: &mut Assembler, tables: &Tables) {
+    use Register::{R0, R7, R8, R10};
     program.store_value(R10, PORT, 0, Width::Four);
     program.store(R10, PORT, R7, Width::Two);
-    program.load_map(R1, tables.sockets.raw_fd());
-    program.copy(R2, R10);
-    program.add(R2, KEY.into());
-    program.map_lookup();
+    look_up(program, &tables.sockets, KEY);
     program.jump_unless(R0, 0, "found");
-
-    // One of all addresses, and is this one of them?
     for word in [0, 4, 12] {
         program.store_value(R10, KEY + word, 0, Width::Four);
     }
     program.store(R10, KEY + 8, R8, Width::Four);
-    program.load_map(R1, tables.sockets.raw_fd());
-    program.copy(R2, R10);
-    program.add(R2, KEY.into());
-    program.map_lookup();
+    look_up(program, &tables.sockets, KEY);
     program.jump_if(R0, 0, "pass");
     program.load(R8, R0, 0, Width::Four);
-    program.load_map(R1, tables.addresses.raw_fd());
-    program.copy(R2, R10);
-    program.add(R2, ADDRESS.into());
-    program.map_lookup();
+    look_up(program, &tables.addresses, ADDRESS);
     program.jump_if(R0, 0, "pass");
     program.jump("owned");
     program.label("found");
     program.load(R8, R0, 0, Width::Four);
-
-    // A queue only reaches its own shard's sockets; the kernel brings the rest to the right one.
     program.label("owned");
+}
+
+fn look_up(program: &mut Assembler, map: &Map, key: i16) {
+    use Register::{R1, R2, R10};
+    program.load_map(R1, map.raw_fd());
+    program.copy(R2, R10);
+    program.add(R2, key.into());
+    program.map_lookup();
+}
+
+/// A queue only reaches its own shard's sockets; the kernel brings the rest to the right one.
+fn redirect(program: &mut Assembler, queues: &Map, shards: ShardNo) {
+    use Register::{R1, R2, R3, R4, R6, R8};
     program.load(R2, R6, context::QUEUE, Width::Four);
     program.copy(R4, R2);
     program.modulo(R4, shards.max(1).into());
@@ -207,11 +229,6 @@ fn assemble(tables: &Tables, queues: &Map, shards: ShardNo) -> io::Result<Vec<u6
     program.set(R3, PASS);
     program.redirect_map();
     program.exit();
-
-    program.label("pass");
-    program.set(R0, PASS);
-    program.exit();
-    program.finish()
 }
 
 /// A number of 16 bits in network byte order, as a load gives it.

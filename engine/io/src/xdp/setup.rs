@@ -94,58 +94,25 @@ pub fn set_up(options: &XdpOptions) -> Result<XdpSetup, String> {
         .refresh(&mut netlink)
         .map_err(at("listing this host's addresses"))?;
 
+    let mut crew = Crew::new(options.shards);
     let named = !options.interfaces.is_empty();
-    let mut attached = Vec::new();
-    let mut ports: Vec<Vec<SeatPort>> = (0..options.shards).map(|_| Vec::new()).collect();
-    let mut exits = Vec::new();
-    let mut words = Vec::new();
     let mut refused = Vec::new();
     for interface in interfaces {
-        let queues = queues::count(&interface.name);
-        let opened = attach(&tables, &interface, queues, options.shards, named).and_then(|at| {
-            let sockets = (0..queues).map(|queue| open_queue(&interface, queue, &at));
-            Ok((sockets.collect::<Result<Vec<_>, _>>()?, at))
-        });
-        let (sockets, at_interface) = match opened {
-            Ok(opened) => opened,
+        match serve(&tables, &interface, options.shards, named) {
+            Ok(served) => crew.add(&interface, served),
             Err(error) if named || !rights::missing().is_empty() => return Err(error),
-            Err(error) => {
-                refused.push(error);
-                continue;
-            }
-        };
-        let zero_copy = sockets.iter().any(XdpSocket::is_zero_copy);
-        // Queue `q` is that of shard `q % shards`, as the program has it.
-        for (socket, shard) in sockets.into_iter().zip((0..ports.len()).cycle()) {
-            ports[shard].push(SeatPort {
-                interface: exits.len(),
-                index: interface.index,
-                mac: interface.mac,
-                socket,
-            });
+            Err(error) => refused.push(error),
         }
-        words.push(describe(
-            &interface,
-            &at_interface,
-            zero_copy,
-            queues,
-            options.shards,
-        ));
-        exits.push(Exit {
-            index: interface.index,
-            mtu: interface.mtu.min(XdpSocket::MAX_MTU),
-        });
-        attached.push(at_interface);
     }
-    if attached.is_empty() {
+    if crew.attached.is_empty() {
         return Err(none_left(&refused));
     }
-    let asker = routes::start(exits, locals).map_err(at("starting a thread for routes"))?;
+    let asker = routes::start(crew.exits, locals).map_err(at("starting a thread for routes"))?;
     let shared = Arc::new(Shared {
         tables,
-        _attached: attached,
+        _attached: crew.attached,
     });
-    let seats = (0..).zip(ports).map(|(shard, ports)| XdpSeat {
+    let seats = (0..).zip(crew.ports).map(|(shard, ports)| XdpSeat {
         shard,
         ports,
         shared: shared.clone(),
@@ -153,8 +120,48 @@ pub fn set_up(options: &XdpOptions) -> Result<XdpSetup, String> {
     });
     Ok(XdpSetup {
         seats: seats.collect(),
-        summary: words.join("; "),
+        summary: crew.words.join("; "),
     })
+}
+
+/// What was set up so far.
+struct Crew {
+    /// Of each shard.
+    ports: Vec<Vec<SeatPort>>,
+    exits: Vec<Exit>,
+    attached: Vec<Attached>,
+    words: Vec<String>,
+}
+
+impl Crew {
+    fn new(shards: ShardNo) -> Self {
+        Self {
+            ports: (0..shards).map(|_| Vec::new()).collect(),
+            exits: Vec::new(),
+            attached: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, interface: &Interface, (sockets, at): (Vec<XdpSocket>, Attached)) {
+        self.words
+            .push(describe(interface, &at, &sockets, self.ports.len()));
+        // Queue `q` is that of shard `q % shards`, as the program has it.
+        let shards = (0..self.ports.len()).cycle();
+        for (socket, shard) in sockets.into_iter().zip(shards) {
+            self.ports[shard].push(SeatPort {
+                interface: self.exits.len(),
+                index: interface.index,
+                mac: interface.mac,
+                socket,
+            });
+        }
+        self.exits.push(Exit {
+            index: interface.index,
+            mtu: interface.mtu.min(XdpSocket::MAX_MTU),
+        });
+        self.attached.push(at);
+    }
 }
 
 fn choose(netlink: &mut Netlink, options: &XdpOptions) -> Result<Vec<Interface>, String> {
@@ -188,6 +195,19 @@ fn listens_on(listen: &[SocketAddr], ip: IpAddr) -> bool {
     listen
         .iter()
         .any(|at| at.ip() == ip || at.ip().is_unspecified() && at.is_ipv4() == ip.is_ipv4())
+}
+
+/// Puts a program at an interface, and a socket at each of its queues.
+fn serve(
+    tables: &Tables,
+    interface: &Interface,
+    shards: ShardNo,
+    generic_too: bool,
+) -> Result<(Vec<XdpSocket>, Attached), String> {
+    let queues = queues::count(&interface.name);
+    let at = attach(tables, interface, queues, shards, generic_too)?;
+    let sockets = (0..queues).map(|queue| open_queue(interface, queue, &at));
+    Ok((sockets.collect::<Result<_, _>>()?, at))
 }
 
 fn attach(
@@ -242,17 +262,13 @@ fn open_queue(interface: &Interface, queue: u32, at: &Attached) -> Result<XdpSoc
     Ok(socket)
 }
 
-fn describe(
-    interface: &Interface,
-    at: &Attached,
-    zero_copy: bool,
-    queues: u32,
-    shards: ShardNo,
-) -> String {
+fn describe(interface: &Interface, at: &Attached, sockets: &[XdpSocket], shards: usize) -> String {
     let mode = if at.native { "native" } else { "generic" };
+    let zero_copy = sockets.iter().all(XdpSocket::is_zero_copy);
     let copy = if zero_copy { "zero-copy" } else { "copy" };
+    let queues = sockets.len();
     let plural = if queues == 1 { "" } else { "s" };
-    let short = if queues < u32::from(shards) {
+    let short = if queues < shards {
         format!(" for {shards} shards, the last of which have none there")
     } else {
         String::new()
