@@ -4,12 +4,28 @@
 //!
 //! `weirgate-counted list` prints each work's name, its turns and its unit, with tabs between;
 //! `weirgate-counted run NAME TURNS MAX_TURNS` prints the units done.
-#![allow(clippy::print_stdout, reason = "its output is for a script")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is for a script"
+)]
+
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use weirgate_benches::work;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match obey() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weirgate-counted: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn obey() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {

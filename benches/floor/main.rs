@@ -1,7 +1,11 @@
 //! What the machine itself can do: pre-sealed packets to the same kind of sockets the engine has, at
 //! the same pace, to a receiver in a process of its own, and the CPU time both take per packet.
 //! With the time of a bare seal added, this is what the engine's figures are compared with.
-#![allow(clippy::print_stdout, reason = "a program that prints its figures")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints its figures"
+)]
 
 mod args;
 mod cpu;
@@ -13,6 +17,7 @@ mod seal;
 mod sender;
 
 use std::fs;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -22,13 +27,22 @@ use measure::Sample;
 use receiver::ReceiverProcess;
 use report::{Report, SealReport, SendReport};
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match obey(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weirgate-floor: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn obey(args: &Args) -> Result<()> {
     if let Some(sockets) = args.receive {
         return receiver::run(sockets, args.link, args.receiver_core()?);
     }
     args.check()?;
-    let report = run(&args)?;
+    let report = run(args)?;
     match args.json.as_deref() {
         Some("-") => println!("{}", serde_json::to_string_pretty(&report)?),
         Some(path) => {
