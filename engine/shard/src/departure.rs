@@ -1,12 +1,13 @@
 //! Departures: here a queued descriptor becomes a packet. It is numbered, written and sealed in
 //! the order it leaves, straight into the batch's arena: audio at once, the rest as the pacer
-//! allows.
+//! allows. HMAC tags are written last, those of many packets at once.
 
 use std::time::Duration;
 
 use slab::Slab;
 use weirgate_congestion::PacketKind;
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
+use weirgate_srtp::TagBatch;
 use weirgate_wire::{ExtensionKind, MediaKind};
 
 use crate::clock::abs_send_time;
@@ -32,6 +33,8 @@ pub(crate) struct Gate<'a> {
     pub(crate) consumers: &'a mut Slab<Consumer>,
     pub(crate) sources: &'a Slab<Source>,
     pub(crate) batch: &'a mut TxBatch,
+    /// Tags still to be written into packets of the batch.
+    pub(crate) tags: &'a mut TagBatch,
     pub(crate) counters: &'a mut Counters,
 }
 
@@ -167,6 +170,7 @@ fn depart(
         consumer.discarded += 1;
         return Outcome::Done;
     };
+    let offset = gate.batch.next_offset();
     let Some(slot) = gate.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
         return Outcome::BatchFull;
     };
@@ -183,7 +187,14 @@ fn depart(
         return Outcome::Done;
     };
     let sealed = match &transport.sealer {
-        Some(sealer) => sealer.seal_rtp(slot, written.header_len, written.len, draft.sequence),
+        Some(sealer) => sealer.seal_rtp_in_batch(
+            slot,
+            written.header_len,
+            written.len,
+            draft.sequence,
+            offset,
+            gate.tags,
+        ),
         None => Some(written.len),
     };
     let Some(len) = sealed else {
@@ -191,6 +202,9 @@ fn depart(
         return Outcome::Done;
     };
     gate.batch.commit(path, len);
+    if !gate.tags.has_room() {
+        gate.batch.finish_tags(gate.tags);
+    }
     transport.traffic.sent.add(now, len);
     let kind = match (departure.purpose, consumer.kind) {
         (Purpose::Repair, _) => PacketKind::Rtx,

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use weirgate_srtp::TagBatch;
+
 /// A UDP socket of a shard's driver. The media sockets come first, in the order of
 /// `--media-listen`; sockets of plain transports get the numbers the hub gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +104,16 @@ impl TxBatch {
             return None;
         }
         self.bytes.get_mut(self.used..self.used + len)
+    }
+
+    /// Where the next [`Self::slot`] begins in the arena.
+    pub(crate) const fn next_offset(&self) -> usize {
+        self.used
+    }
+
+    /// Writes the tags of the datagrams that wait for theirs.
+    pub(crate) fn finish_tags(&mut self, tags: &mut TagBatch) {
+        tags.finish(&mut self.bytes[..self.used]);
     }
 
     /// Makes the first `len` bytes of the last [`Self::slot`] a datagram on `path`: it joins the

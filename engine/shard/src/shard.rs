@@ -8,6 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 use uuid::Uuid;
 use weirgate_packet::demux::{DatagramClass, classify};
+use weirgate_srtp::TagBatch;
 use weirgate_wire::{Event, MediaKind};
 
 use crate::config::ShardConfig;
@@ -62,6 +63,8 @@ pub struct Shard {
     pub(crate) dirty: VecDeque<u32>,
     /// Answers and RTCP of this turn: they leave before media.
     pub(crate) prompt: TxBatch,
+    /// What of a batch has no tag yet; empty between calls.
+    tags: TagBatch,
     pub(crate) port: CrossingPort,
     pub(crate) events: VecDeque<ShardEvent>,
     /// Audio sources heard since the last look, and when the next is due.
@@ -92,6 +95,7 @@ impl Shard {
             releases: Wheel::new(now, RELEASE_STEP_US),
             dirty: VecDeque::new(),
             prompt: TxBatch::new(limits.prompt_bytes),
+            tags: TagBatch::new(),
             port: CrossingPort::new(config.shard, limits.crossing_stock),
             events: VecDeque::with_capacity(limits.events.min(1024)),
             talking: Vec::new(),
@@ -213,6 +217,7 @@ impl Shard {
                     consumers: &mut self.consumers,
                     sources: &self.sources,
                     batch,
+                    tags: &mut self.tags,
                     counters: &mut self.counters,
                 };
                 let Drained::Until(release) = drain(index, transport, &mut gate) else {
@@ -225,6 +230,7 @@ impl Shard {
             }
             self.dirty.pop_front();
         }
+        batch.finish_tags(&mut self.tags);
         for train in batch.trains() {
             self.counters.trains_sent += 1;
             self.counters.datagrams_sent += u64::from(train.segments);
