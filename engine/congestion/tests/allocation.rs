@@ -63,3 +63,21 @@ fn what_waits_for_its_first_packet_is_small() {
     let size = size_of::<SendSide>() + size_of::<Pacer>();
     assert!(size < 2_560, "{size}");
 }
+
+#[test]
+fn packets_that_nothing_is_heard_of_are_remembered_up_to_a_limit() {
+    let config = Config {
+        initial_bps: 600_000,
+        min_bps: 30_000,
+        max_bps: 10_000_000,
+    };
+    let mut send_side = SendSide::new(config, 0);
+    let flood = measure(|| {
+        for index in 0..100_000 {
+            send_side.sent(100 * index, index as u16, 1_200, PacketKind::Video);
+        }
+    });
+    // The largest history, and the one before it while it is copied.
+    assert!(flood.bytes_max <= (32 + 16) << 10, "{}", flood.bytes_max);
+    assert!(flood.bytes_current <= 32 << 10, "{}", flood.bytes_current);
+}
