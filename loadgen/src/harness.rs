@@ -8,7 +8,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 
 use crate::api::Api;
 
@@ -247,45 +246,6 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
         .parse()
         .context("VmRSS")?;
     Ok(kib * 1024)
-}
-
-/// CPU time of all threads of a process so far, in ns.
-pub fn cpu_ns(pid: u32) -> Result<u64> {
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end in between.
-        let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        sum += text
-            .split(' ')
-            .next()
-            .and_then(|field| field.parse::<u64>().ok())
-            .unwrap_or(0);
-    }
-    Ok(sum)
-}
-
-/// Datagrams the kernel dropped at this process's UDP sockets with these ports, as they were full.
-pub fn socket_drops(ports: &[u16]) -> u64 {
-    let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"];
-    let lines = tables
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok());
-    lines
-        .flat_map(|table| table.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let (_, port) = fields.get(1)?.rsplit_once(':')?;
-            let port = u16::from_str_radix(port, 16).ok()?;
-            ports
-                .contains(&port)
-                .then(|| fields.last()?.parse::<u64>().ok())?
-        })
-        .sum()
-}
-
-/// The engine's process id and shards, from the API.
-pub async fn engine_info(api: &Api) -> Result<Value> {
-    api.get("/v1/engine").await
 }
 
 /// A range of ports no other test of this host uses, as long as this lives.

@@ -257,6 +257,9 @@ pub struct Feedback {
     pub transport_cc_from_server: u64,
     /// Packets that receivers asked for again.
     pub nacked_by_receivers: u64,
+    /// Key frames that receivers asked for as packets were given up.
+    #[serde(default)]
+    pub key_frame_requests_by_receivers: u64,
     /// transport-cc messages by receivers.
     pub transport_cc_by_receivers: u64,
     /// The lowest of the latest REMB values that senders were told, in bit/s.

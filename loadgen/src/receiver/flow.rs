@@ -5,7 +5,7 @@ use rtcp::sender_report::SenderReport;
 use rtp::header::Header;
 use rtp::packet::Packet as RtpPacket;
 
-use super::missing::Missing;
+use super::missing::{Due, Missing};
 use super::run::{Place, Runs};
 use super::window::Arrival;
 use crate::clock::{NS_PER_S, ntp_short, ntp_time};
@@ -95,6 +95,8 @@ pub struct FlowStats {
     pub repaired: u64,
     /// Packets asked for by NACK.
     pub nacked: u64,
+    /// Key frames asked for by PLI, as packets were given up.
+    pub key_frame_requests: u64,
     /// Key frames whose first packet came.
     pub key_frames: u64,
     /// From the request to the first packet, in ns.
@@ -122,6 +124,7 @@ pub(super) struct Flow {
     stats: FlowStats,
     runs: Runs,
     missing: Missing,
+    next_key_frame_request_ns: u64,
     highest_sequence: Option<u64>,
     first_sequence: u64,
     transit: Option<i64>,
@@ -141,6 +144,7 @@ impl Flow {
             runs: Runs::new(config.clock_rate),
             config,
             missing: Missing::default(),
+            next_key_frame_request_ns: 0,
             highest_sequence: None,
             first_sequence: 0,
             transit: None,
@@ -217,9 +221,16 @@ impl Flow {
         !self.missing.is_empty()
     }
 
-    pub(super) fn take_due_nacks(&mut self, now_ns: u64) -> Vec<u16> {
-        let due = self.missing.take_due(now_ns);
-        self.stats.nacked += due.len() as u64;
+    /// What is to be done about missing packets; `asks` says whether any may be asked for. Pictures
+    /// are given up at most once a second.
+    pub(super) fn take_due(&mut self, now_ns: u64, asks: bool) -> Due {
+        let mut due = self.missing.take_due(now_ns, asks);
+        self.stats.nacked += due.asked.len() as u64;
+        due.gave_up &= self.stats.is_video && now_ns >= self.next_key_frame_request_ns;
+        if due.gave_up {
+            self.next_key_frame_request_ns = now_ns + NS_PER_S;
+            self.stats.key_frame_requests += 1;
+        }
         due
     }
 
@@ -421,7 +432,7 @@ mod tests {
         for index in [0, 1, 3, 2, 3, 6, 8] {
             flow.on_media(&packet(index), 120, 0);
         }
-        assert_eq!(flow.take_due_nacks(NS_PER_S), [65_535, 0, 2]);
+        assert_eq!(flow.take_due(NS_PER_S, true).asked, [65_535, 0, 2]);
         flow.on_rtx(&rtx(5), 0);
         let stats = flow.stats();
         assert_eq!((stats.unique, stats.lost(9), stats.lost(10)), (7, 2, 3));

@@ -6,6 +6,8 @@ use crate::clock::NS_PER_MS;
 
 /// Asked for at most so often.
 const MAX_TRIES: u32 = 10;
+/// The same time is waited twice where nothing is asked for, before the picture is given up.
+const TRIES_UNASKED: u32 = 2;
 /// Between two requests for the same packet.
 const RETRY_NS: u64 = 100 * NS_PER_MS;
 /// Missing packets kept; more at a time are given up, as browsers do.
@@ -25,6 +27,15 @@ struct Wanted {
     tries: u32,
 }
 
+/// What is to be done about missing packets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Due {
+    /// To be asked for now.
+    pub(super) asked: Vec<u16>,
+    /// Some will not come any more.
+    pub(super) gave_up: bool,
+}
+
 impl Missing {
     /// Everything from `from` up to `to`, exclusive, was skipped.
     pub(super) fn skipped(&mut self, from: u64, to: u64, now_ns: u64) {
@@ -42,11 +53,9 @@ impl Missing {
         }
     }
 
-    /// It came; true where it had been asked for.
-    pub(super) fn arrived(&mut self, sequence: u64) -> bool {
-        self.wanted
-            .remove(&sequence)
-            .is_some_and(|wanted| wanted.tries > 0)
+    /// It came.
+    pub(super) fn arrived(&mut self, sequence: u64) {
+        self.wanted.remove(&sequence);
     }
 
     /// Whether anything is missing.
@@ -54,19 +63,23 @@ impl Missing {
         self.wanted.is_empty()
     }
 
-    /// What is to be asked for now.
-    pub(super) fn take_due(&mut self, now_ns: u64) -> Vec<u16> {
-        let mut due = Vec::new();
+    /// What is due now; `asks` says whether anything may be asked for.
+    pub(super) fn take_due(&mut self, now_ns: u64, asks: bool) -> Due {
+        let max_tries = if asks { MAX_TRIES } else { TRIES_UNASKED };
+        let mut due = Due::default();
         self.wanted.retain(|&sequence, wanted| {
             if now_ns < wanted.due_ns {
                 return true;
             }
-            if wanted.tries == MAX_TRIES {
+            if wanted.tries == max_tries {
+                due.gave_up = true;
                 return false;
             }
             wanted.tries += 1;
             wanted.due_ns = now_ns + RETRY_NS;
-            due.push(sequence as u16);
+            if asks {
+                due.asked.push(sequence as u16);
+            }
             true
         });
         due
@@ -81,15 +94,36 @@ mod tests {
     fn a_missing_packet_is_asked_for_until_it_comes_or_is_given_up() {
         let mut missing = Missing::default();
         missing.skipped(65_535, 65_538, 0);
-        assert!(missing.take_due(REORDERING_NS - 1).is_empty());
-        assert!(!missing.arrived(65_536));
-        assert_eq!(missing.take_due(REORDERING_NS), [65_535, 1]);
-        assert!(missing.take_due(REORDERING_NS + 1).is_empty());
-        assert!(missing.arrived(65_537));
-        let asked: usize = (1..100)
-            .map(|round| missing.take_due(round * 2 * RETRY_NS).len())
-            .sum();
-        assert_eq!(asked as u32, MAX_TRIES - 1);
-        assert!(missing.wanted.is_empty());
+        let asked = |missing: &mut Missing, now_ns| missing.take_due(now_ns, true).asked;
+        assert!(asked(&mut missing, REORDERING_NS - 1).is_empty());
+        missing.arrived(65_536);
+        assert_eq!(asked(&mut missing, REORDERING_NS), [65_535, 1]);
+        assert!(asked(&mut missing, REORDERING_NS + 1).is_empty());
+        missing.arrived(65_537);
+        let mut count = 0;
+        let mut gave_up = 0;
+        for round in 1..100 {
+            let due = missing.take_due(round * 2 * RETRY_NS, true);
+            count += due.asked.len() as u32;
+            gave_up += u32::from(due.gave_up);
+        }
+        assert_eq!((count, gave_up), (MAX_TRIES - 1, 1));
+        assert!(missing.is_empty());
+    }
+
+    #[test]
+    fn without_asking_it_is_given_up_after_two_tenths_of_a_second() {
+        let mut missing = Missing::default();
+        missing.skipped(7, 8, 0);
+        let mut at_ms = 0;
+        loop {
+            let due = missing.take_due(at_ms * NS_PER_MS, false);
+            assert!(due.asked.is_empty());
+            if due.gave_up {
+                break;
+            }
+            at_ms += 1;
+        }
+        assert_eq!(at_ms, 205);
     }
 }

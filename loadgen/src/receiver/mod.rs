@@ -28,7 +28,7 @@ const REPORT_INTERVAL_NS: u64 = NS_PER_S;
 /// Within what libwebrtc does, 50 to 250 ms by bitrate.
 const TRANSPORT_FEEDBACK_INTERVAL_NS: u64 = 100 * NS_PER_MS;
 /// Between two looks at what is missing.
-const NACK_INTERVAL_NS: u64 = 5 * NS_PER_MS;
+const REQUEST_INTERVAL_NS: u64 = 5 * NS_PER_MS;
 
 /// How a receiver behaves.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,7 +57,7 @@ pub struct Receiver {
     transport_feedback_sent: u64,
     next_report_ns: u64,
     next_transport_feedback_ns: u64,
-    next_nacks_ns: u64,
+    next_requests_ns: u64,
 }
 
 impl Receiver {
@@ -76,7 +76,7 @@ impl Receiver {
             // Not all receivers at the same time.
             next_report_ns: now_ns() + u64::from(config.ssrc) % REPORT_INTERVAL_NS,
             next_transport_feedback_ns: u64::MAX,
-            next_nacks_ns: u64::MAX,
+            next_requests_ns: u64::MAX,
         }
     }
 
@@ -152,26 +152,35 @@ impl Receiver {
         }
     }
 
-    fn send_nacks(&mut self, now_ns: u64, out: &Outbound) {
-        self.next_nacks_ns = u64::MAX;
+    /// Asks for what is missing, and for a key frame where that did not help.
+    fn send_requests(&mut self, now_ns: u64, out: &Outbound) {
+        self.next_requests_ns = u64::MAX;
+        let sender_ssrc = self.config.ssrc;
+        let mut given_up = Vec::new();
         for (&media_ssrc, flow) in &mut self.flows {
-            let missing = flow.take_due_nacks(now_ns);
+            let due = flow.take_due(now_ns, self.config.nack);
             if flow.is_missing_any() {
-                self.next_nacks_ns = now_ns + NACK_INTERVAL_NS;
+                self.next_requests_ns = now_ns + REQUEST_INTERVAL_NS;
             }
-            if !missing.is_empty() {
+            if due.gave_up {
+                given_up.push(media_ssrc);
+            }
+            if !due.asked.is_empty() {
                 out.send_rtcp(&[
                     Box::new(ReceiverReport {
-                        ssrc: self.config.ssrc,
+                        ssrc: sender_ssrc,
                         ..ReceiverReport::default()
                     }),
                     Box::new(TransportLayerNack {
-                        sender_ssrc: self.config.ssrc,
+                        sender_ssrc,
                         media_ssrc,
-                        nacks: nack_pairs_from_sequence_numbers(&missing),
+                        nacks: nack_pairs_from_sequence_numbers(&due.asked),
                     }),
                 ]);
             }
+        }
+        for media_ssrc in given_up {
+            self.send_pli(media_ssrc, out);
         }
     }
 
@@ -235,9 +244,9 @@ impl Media for Receiver {
         } else {
             flow.on_media(packet, wire_len, arrival_ns);
         }
-        if self.config.nack && flow.is_missing_any() {
-            let due_ns = arrival_ns + NACK_INTERVAL_NS;
-            self.next_nacks_ns = self.next_nacks_ns.min(due_ns);
+        if flow.is_missing_any() {
+            let due_ns = arrival_ns + REQUEST_INTERVAL_NS;
+            self.next_requests_ns = self.next_requests_ns.min(due_ns);
         }
     }
 
@@ -252,8 +261,8 @@ impl Media for Receiver {
     }
 
     fn on_tick(&mut self, now_ns: u64, out: &Outbound) {
-        if self.next_nacks_ns <= now_ns {
-            self.send_nacks(now_ns, out);
+        if self.next_requests_ns <= now_ns {
+            self.send_requests(now_ns, out);
         }
         if self.next_transport_feedback_ns <= now_ns {
             self.send_transport_feedback(out);
@@ -267,6 +276,6 @@ impl Media for Receiver {
     fn deadline_ns(&self) -> u64 {
         self.next_report_ns
             .min(self.next_transport_feedback_ns)
-            .min(self.next_nacks_ns)
+            .min(self.next_requests_ns)
     }
 }

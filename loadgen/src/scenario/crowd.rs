@@ -172,6 +172,7 @@ impl Sums {
             };
             tally.add(flow, sent(flow));
             self.feedback.nacked_by_receivers += flow.nacked;
+            self.feedback.key_frame_requests_by_receivers += flow.key_frame_requests;
             if let Some(ns) = flow.first_packet_ns {
                 self.first_packet.saturating_record(ns);
             }
