@@ -88,7 +88,11 @@ impl Scene {
         while !socket.exists() {
             assert!(start.elapsed() < PATIENCE, "no engine");
             if self.children[0].try_wait().unwrap().is_some() {
-                println!("skipped: {}", std::fs::read_to_string(log).unwrap());
+                let why = std::fs::read_to_string(log).unwrap();
+                let reasons = ["no AF_XDP", "no eBPF", "lacks CAP_", "forbids it"];
+                let is_reason = reasons.iter().any(|reason| why.contains(reason));
+                assert!(is_reason, "{why}");
+                println!("skipped: {why}");
                 return false;
             }
             std::thread::sleep(Duration::from_millis(10));

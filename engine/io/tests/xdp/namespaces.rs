@@ -25,6 +25,10 @@ impl Namespaces {
     /// Makes them with interfaces of so many queues: `wa` here, `wb` there. `None`, with the reason
     /// printed, where this may not make any.
     pub(crate) fn new(queues: u32) -> Option<Self> {
+        if let Err(error) = xdp_socket() {
+            println!("skipped: no AF_XDP sockets: {error}");
+            return None;
+        }
         let there = match unshared() {
             Ok(there) => there,
             Err(error) => {
@@ -99,6 +103,19 @@ pub(crate) fn set_option(socket: &impl AsFd, level: i32, name: i32, value: i32) 
     // SAFETY: reads four bytes from a live integer.
     let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), len) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Whether the kernel has AF_XDP, and lets us.
+fn xdp_socket() -> std::io::Result<()> {
+    // SAFETY: no pointers; the descriptor is closed at once.
+    unsafe {
+        let fd = libc::socket(libc::AF_XDP, libc::SOCK_RAW, 0);
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        libc::close(fd);
+    }
+    Ok(())
 }
 
 /// A new namespace, which the thread is in then.
