@@ -150,7 +150,7 @@ impl Shard {
                 if let Some(index) = self.source_index(source)
                     && let Some(source) = self.sources.get_mut(index as usize)
                 {
-                    source.wanted.set_abroad(from, highest);
+                    source.wanted.set_abroad(now, from, highest);
                     self.tell_wanted(now, index);
                 }
             }

@@ -15,6 +15,8 @@ const LAYERS: usize = 8;
 const HOLD: Duration = Duration::from_secs(3);
 /// A shard says what it wants again after this long: a crossing can be lost.
 const REPEAT: Duration = Duration::from_secs(2);
+/// What a shard said is forgotten where it is not repeated for this long.
+const VALID: Duration = Duration::from_secs(10);
 
 /// The highest layer wanted; `None` where nothing is.
 pub(crate) type Highest = Option<u8>;
@@ -23,8 +25,8 @@ pub(crate) type Highest = Option<u8>;
 pub(crate) struct Wanted {
     /// Consumers on this shard by the highest layer each wants.
     here: [u32; LAYERS],
-    /// Other shards, and what they said.
-    abroad: Vec<(ShardNo, Highest)>,
+    /// Other shards, what they said, and when.
+    abroad: Vec<(ShardNo, Highest, Timestamp)>,
     /// What was told last: to control, or to the source's own shard.
     told: Highest,
     told_at: Timestamp,
@@ -57,26 +59,31 @@ impl Wanted {
     }
 
     /// Takes what another shard wants.
-    pub(crate) fn set_abroad(&mut self, shard: ShardNo, highest: Highest) {
+    pub(crate) fn set_abroad(&mut self, now: Timestamp, shard: ShardNo, highest: Highest) {
         self.forget_abroad(shard);
-        self.abroad.push((shard, highest));
+        self.abroad.push((shard, highest, now));
     }
 
     /// A shard has no consumers any more.
     pub(crate) fn forget_abroad(&mut self, shard: ShardNo) {
-        self.abroad.retain(|&(known, _)| known != shard);
+        self.abroad.retain(|&(known, ..)| known != shard);
     }
 
     /// What is wanted now.
-    fn highest(&self) -> Highest {
+    fn highest(&self, now: Timestamp) -> Highest {
         let here = self.here.iter().rposition(|&count| count > 0);
-        let abroad = self.abroad.iter().filter_map(|&(_, highest)| highest).max();
+        let abroad = self
+            .abroad
+            .iter()
+            .filter(|&&(.., at)| now.since(at) < VALID)
+            .filter_map(|&(_, highest, _)| highest)
+            .max();
         here.map(|layer| layer as u8).max(abroad)
     }
 
     /// What control is to be told now, if anything; else when it may be due.
     fn news(&mut self, now: Timestamp) -> Result<Highest, Timestamp> {
-        let highest = self.highest();
+        let highest = self.highest(now);
         if highest == self.told {
             self.less_since = None;
             return Err(Timestamp::NEVER);
@@ -95,7 +102,7 @@ impl Wanted {
 
     /// What the source's own shard is to be told now, if anything.
     fn news_abroad(&mut self, now: Timestamp) -> Option<Highest> {
-        let highest = self.highest();
+        let highest = self.highest(now);
         if highest == self.told && now.since(self.told_at) < REPEAT {
             return None;
         }
@@ -190,10 +197,10 @@ mod tests {
     fn the_highest_of_all_shards_counts() {
         let mut wanted = Wanted::new(0, at(0));
         wanted.change(None, Some(0));
-        wanted.set_abroad(1, Some(2));
-        wanted.set_abroad(2, Some(1));
+        wanted.set_abroad(at(0), 1, Some(2));
+        wanted.set_abroad(at(0), 2, Some(1));
         assert_eq!(wanted.news(at(0)), Ok(Some(2)));
-        wanted.set_abroad(1, None);
+        wanted.set_abroad(at(1), 1, None);
         assert_eq!(wanted.news(at(1)), Err(at(3_001)));
         assert_eq!(wanted.news(at(3_001)), Ok(Some(1)));
         wanted.forget_abroad(2);

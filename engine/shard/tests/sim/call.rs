@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use weirgate_shard::CommandBody;
-use weirgate_wire::{ConsumerType, ObjectKind, Stats};
+use weirgate_wire::{
+    ConsumerConfig, ConsumerStats, ConsumerType, Event, ObjectKind, ProducerConfig, Stats,
+};
 
 use super::camera::Camera;
 use super::link::{Link, LinkConfig};
 use super::receiver::Receiver;
-use super::{CheckOptions, Peer, Sim, addr, check, key, media_path, video_consumer};
+use super::{
+    AUDIO_PT, CheckOptions, Peer, Sent, Sim, addr, audio_consumer, audio_producer, check, key,
+    media_path, rtp, video_consumer,
+};
 
 /// What a browser's three layers take.
 pub const RATES_BPS: [u64; 3] = [120_000, 450_000, 1_500_000];
 const SENDER_SOCKET: u32 = 1;
+const TALK_SSRC: u32 = 7_777;
 const CONSENT_US: u64 = 5_000_000;
 /// Feedback takes this long.
 const BACK_US: u64 = 25_000;
@@ -28,8 +34,15 @@ pub struct Call {
     back: std::collections::VecDeque<(u64, usize, Vec<u8>)>,
     /// Consent check of each receiver.
     checks: Vec<Vec<u8>>,
-    producer: weirgate_wire::ProducerConfig,
+    pub producer: ProducerConfig,
+    /// Somebody talks beside the camera.
+    talk: Option<Talk>,
     start_us: u64,
+}
+
+struct Talk {
+    producer: ProducerConfig,
+    sequence: u16,
 }
 
 impl Call {
@@ -50,7 +63,19 @@ impl Call {
             back: Default::default(),
             checks: Vec::new(),
             producer,
+            talk: None,
         }
+    }
+
+    /// The sender talks too, from now on; receivers made after take that as well.
+    pub fn talk(&mut self) {
+        let producer = audio_producer(2, TALK_SSRC);
+        let transport = self.sim.transport_on(SENDER_SOCKET);
+        self.sim.producer(0, transport, producer.clone());
+        self.talk = Some(Talk {
+            producer,
+            sequence: 7,
+        });
     }
 
     pub fn link(&mut self, config: LinkConfig) -> usize {
@@ -60,6 +85,15 @@ impl Call {
 
     /// A WebRTC receiver behind a link that takes the camera; its index.
     pub fn receiver(&mut self, link: usize) -> usize {
+        self.receiver_with(link, |_| ())
+    }
+
+    /// The same with a consumer that is changed first.
+    pub fn receiver_with(
+        &mut self,
+        link: usize,
+        change: impl FnOnce(&mut ConsumerConfig),
+    ) -> usize {
         let number = 100 + self.receivers.len() as u32;
         let remote = addr(number as u16);
         let keys = key(number as u8);
@@ -78,6 +112,11 @@ impl Call {
         let mut consumer = video_consumer(number, &self.producer);
         if self.camera.streams.len() > 1 {
             consumer.consumer_type = ConsumerType::Simulcast;
+        }
+        change(&mut consumer);
+        if let Some(talk) = &self.talk {
+            let audio = audio_consumer(number + 1_000, &talk.producer);
+            self.sim.consumer(0, transport, audio);
         }
         let (id, ssrc) = (consumer.id, consumer.ssrc);
         self.sim.consumer(0, transport, consumer);
@@ -100,9 +139,30 @@ impl Call {
     }
 
     fn step(&mut self) {
+        self.step_seen(&mut |_| ());
+    }
+
+    /// A step; `look` sees what leaves the shard for receivers in it.
+    pub fn step_seen(&mut self, look: &mut dyn FnMut(&[Sent])) {
         self.sim.advance(Duration::from_millis(1));
         let now_us = self.now_us();
-        for packet in self.camera.tick(now_us) {
+        let packets = self.camera.tick(now_us);
+        let sealed = packets.iter().map(|packet| self.camera.peer.seal(packet));
+        let sealed: Vec<_> = sealed.collect();
+        if !sealed.is_empty() {
+            self.sim.deliver_all(0, self.camera.path(), sealed);
+        }
+        if let Some(talk) = self.talk.as_mut().filter(|_| now_us.is_multiple_of(20_000)) {
+            let timestamp = u32::from(talk.sequence) * 960;
+            let packet = rtp(
+                AUDIO_PT,
+                talk.sequence,
+                timestamp,
+                TALK_SSRC,
+                None,
+                &[5; 80],
+            );
+            talk.sequence = talk.sequence.wrapping_add(1);
             let sealed = self.camera.peer.seal(&packet);
             self.sim.deliver(0, self.camera.path(), &sealed);
         }
@@ -115,7 +175,7 @@ impl Call {
             let path = media_path(self.receivers[receiver].remote());
             self.sim.deliver(0, path, &bytes);
         }
-        self.carry(now_us);
+        self.carry(now_us, look);
         for link in 0..self.links.len() {
             while let Some(arrival) = self.links[link].arrival(now_us) {
                 let receiver = self.receiver_at(arrival.remote);
@@ -131,9 +191,13 @@ impl Call {
     }
 
     /// What left goes into links, or to the camera.
-    fn carry(&mut self, now_us: u64) {
+    fn carry(&mut self, now_us: u64, look: &mut dyn FnMut(&[Sent])) {
         let sender = self.camera.peer.remote;
-        for sent in std::mem::take(&mut self.sim.sent) {
+        let (to_sender, to_receivers): (Vec<Sent>, Vec<Sent>) = std::mem::take(&mut self.sim.sent)
+            .into_iter()
+            .partition(|sent| sent.path.remote == sender);
+        look(&to_receivers);
+        for sent in to_sender.into_iter().chain(to_receivers) {
             let remote = sent.path.remote;
             if remote == sender {
                 let (_, rtcp) = self.camera.peer.open(vec![sent]);
@@ -184,6 +248,25 @@ impl Call {
             .iter()
             .position(|receiver| receiver.remote() == remote)
             .expect("a receiver")
+    }
+
+    pub fn consumer_stats(&mut self, receiver: usize) -> ConsumerStats {
+        let id = self.receivers[receiver].consumer;
+        match self.sim.stats(0, ObjectKind::Consumer, id) {
+            Stats::Consumer(_, stats) => stats,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What control was told of what is wanted of the camera.
+    pub fn wanted(&self) -> Vec<Option<u8>> {
+        let told = self.sim.events.iter().filter_map(|event| match event {
+            Event::ProducerWanted { producer, spatial } if *producer == self.producer.id => {
+                Some(*spatial)
+            }
+            _ => None,
+        });
+        told.collect()
     }
 
     pub fn target_bps(&mut self, receiver: usize) -> u64 {

@@ -34,6 +34,7 @@ pub const PT: u8 = 96;
 pub const RTX_PT: u8 = 97;
 pub const OUT_PT: u8 = 101;
 pub const OUT_RTX_PT: u8 = 102;
+pub const AUDIO_PT: u8 = 111;
 pub const MEDIA_SSRC: u32 = 0x1111_1111;
 pub const RTX_SSRC: u32 = 0x2222_2222;
 
@@ -109,12 +110,16 @@ impl Sim {
 
     /// A datagram reaches a shard's socket.
     pub fn deliver(&mut self, shard: usize, path: Path, bytes: &[u8]) {
-        let mut bytes = bytes.to_vec();
+        self.deliver_all(shard, path, vec![bytes.to_vec()]);
+    }
+
+    /// Datagrams reach a shard's socket together.
+    pub fn deliver_all(&mut self, shard: usize, path: Path, mut datagrams: Vec<Vec<u8>>) {
         self.refill(shard);
-        let mut batch = [Datagram {
-            path,
-            bytes: &mut bytes,
-        }];
+        let mut batch: Vec<Datagram<'_>> = datagrams
+            .iter_mut()
+            .map(|bytes| Datagram { path, bytes })
+            .collect();
         self.shards[shard].handle_datagrams(self.now, &mut batch);
         self.settle();
     }
@@ -236,7 +241,7 @@ impl Sim {
         remote: SocketAddr,
         key: Option<SrtpKey>,
     ) -> Uuid {
-        let id = Uuid::from_u128(0xA000_0000 + u128::from(socket));
+        let id = self.transport_on(socket);
         self.command(
             shard,
             CommandBody::CreatePlainTransport {
@@ -258,6 +263,11 @@ impl Sim {
             },
         );
         id
+    }
+
+    /// The plain transport on that socket.
+    pub fn transport_on(&self, socket: u32) -> Uuid {
+        Uuid::from_u128(0xA000_0000 + u128::from(socket))
     }
 
     pub fn webrtc(&mut self, shard: usize, number: u32) -> (Uuid, WebRtcCredentials) {
@@ -422,6 +432,34 @@ pub fn video_consumer(number: u32, producer: &ProducerConfig) -> ConsumerConfig 
         preferred_layers: None,
         priority: 1,
     }
+}
+
+pub fn audio_producer(number: u128, ssrc: u32) -> ProducerConfig {
+    let mut producer = video_producer(number);
+    producer.kind = MediaKind::Audio;
+    producer.codecs = vec![ProducerCodec {
+        payload_type: AUDIO_PT,
+        rtx_payload_type: None,
+        codec: Codec::Opus,
+        clock_rate: 48_000,
+        feedback: Feedback::default(),
+    }];
+    producer.encodings[0].ssrc = Some(ssrc);
+    producer.encodings[0].rtx_ssrc = None;
+    producer
+}
+
+pub fn audio_consumer(number: u32, producer: &ProducerConfig) -> ConsumerConfig {
+    let mut consumer = video_consumer(number, producer);
+    consumer.rtx_ssrc = None;
+    consumer.feedback = Feedback::default();
+    consumer.extensions.set(ExtensionKind::TransportWideCc, 0);
+    consumer.codecs = vec![ConsumerCodec {
+        producer_payload_type: AUDIO_PT,
+        payload_type: AUDIO_PT,
+        rtx_payload_type: None,
+    }];
+    consumer
 }
 
 /// A VP8 packet: `key` begins a key frame.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use weirgate_packet::rtcp::{ReportBlock, RtcpWriter};
 
 use super::camera::Mark;
-use super::{OUT_PT, OUT_RTX_PT, Peer, Received};
+use super::{AUDIO_PT, OUT_PT, OUT_RTX_PT, Peer, Received};
 
 const FEEDBACK_US: u64 = 50_000;
 const REPORT_US: u64 = 1_000_000;
@@ -48,6 +48,10 @@ pub struct Receiver {
     pub rtx_bytes: u64,
     pub probe_bytes: u64,
     pub media_packets: u64,
+    /// Times at which audio came.
+    pub audio_us: Vec<u64>,
+    /// SSRCs of what came, by payload type.
+    pub streams: BTreeMap<u8, u32>,
     /// `(time, bytes)` of media of that stream.
     pub arrivals: Vec<(u64, u8, usize)>,
     pub duplicates: u64,
@@ -80,6 +84,8 @@ impl Receiver {
             rtx_bytes: 0,
             probe_bytes: 0,
             media_packets: 0,
+            audio_us: Vec::new(),
+            streams: BTreeMap::new(),
             arrivals: Vec::new(),
             duplicates: 0,
             highest: None,
@@ -123,7 +129,9 @@ impl Receiver {
             self.wide_highest = self.wide_highest.max(extended);
             self.wide.insert(extended, now_us);
         }
+        self.streams.insert(packet.payload_type, packet.ssrc);
         match packet.payload_type {
+            AUDIO_PT => self.audio_us.push(now_us),
             OUT_PT => {
                 self.media_bytes += len as u64;
                 self.on_media(now_us, packet.sequence, &packet.payload, len);
