@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use weirgate_loadgen::capacity::{self, Capacity, CapacityArgs, Trial};
 use weirgate_loadgen::outcome::{Outcome, Verdict};
 use weirgate_loadgen::scenario::Interrupt;
@@ -47,7 +48,7 @@ async fn main() -> ExitCode {
 async fn play(args: &Args, asked: &Play) -> Result<Verdict> {
     let api = args.api()?;
     let scenario = asked.scenario(&args.pids)?;
-    let interrupt = interrupt_on_ctrl_c();
+    let interrupt = interrupt_on_ctrl_c()?;
     let progress = report::progress(args.quiet);
     let mut outcome = scenario.run(&api, &interrupt, &*progress).await?;
     drop(progress);
@@ -67,7 +68,7 @@ async fn play(args: &Args, asked: &Play) -> Result<Verdict> {
 async fn find(args: &Args, asked: &Play) -> Result<Verdict> {
     let api = args.api()?;
     let scenario = asked.scenario(&args.pids)?;
-    let interrupt = interrupt_on_ctrl_c();
+    let interrupt = interrupt_on_ctrl_c()?;
     let progress = report::progress(args.quiet);
     let settings = args.capacity.settings(scenario.duration)?;
     let bounds = CapacityArgs::bounds(args.bounds());
@@ -120,17 +121,23 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("can not write {}", path.display()))
 }
 
-/// The first Ctrl-C ends the run with its figures, the second ends the program.
-fn interrupt_on_ctrl_c() -> Interrupt {
+/// The first Ctrl-C or SIGTERM ends the run with its figures, the second ends the program.
+fn interrupt_on_ctrl_c() -> Result<Interrupt> {
     let interrupt = Interrupt::default();
     let asked = interrupt.clone();
+    let mut terminate = signal(SignalKind::terminate()).context("no signal handler")?;
+    let mut ctrl_c = signal(SignalKind::interrupt()).context("no signal handler")?;
     tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
+        loop {
+            tokio::select! {
+                _ = ctrl_c.recv() => {}
+                _ = terminate.recv() => {}
+            }
             if asked.is_set() {
                 std::process::exit(130);
             }
             asked.set();
         }
     });
-    interrupt
+    Ok(interrupt)
 }

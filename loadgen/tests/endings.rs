@@ -105,6 +105,35 @@ async fn a_run_that_is_interrupted_has_its_figures_so_far() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_the_program_with_its_figures_written() {
+    let server = server().await;
+    for signal in ["-INT", "-TERM"] {
+        let name = format!("weirgate-endings-{}.json", std::process::id());
+        let json = std::env::temp_dir().join(name);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_weirgate-loadgen"))
+            .args(["--server", server.api().base(), "--quiet", "--json"])
+            .arg(&json)
+            .args(["livestream", "--receivers", "2", "--audio"])
+            .args(["--duration", "120s"])
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let pid = program.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+        let begin = Instant::now();
+        while program.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < LIMIT, "still there after {LIMIT:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let outcome: Outcome = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        std::fs::remove_file(&json).unwrap();
+        assert_eq!(outcome.ending, Ending::Interrupted);
+        assert!(outcome.totals.received > 50, "{:#?}", outcome.totals);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_an_error_with_its_address() {
     // Nobody listens on a port that was just let go.
     let port = std::net::TcpListener::bind("127.0.0.1:0")

@@ -20,6 +20,9 @@ const MAX_JOINING: usize = 16;
 /// The same where a ramp says it: so many slow joins may overlap.
 const MAX_JOINING_ON_A_RAMP: usize = 256;
 
+/// Between two looks at whether anybody more is to come.
+const MAX_PAUSE: Duration = Duration::from_millis(100);
+
 /// A room, here and at the server.
 #[derive(Clone)]
 pub(super) struct Place {
@@ -108,7 +111,9 @@ impl Joining {
 
     async fn wait_for_turn(&self, due: &mut Instant) -> Option<u64> {
         let interval = self.interval?;
-        tokio::time::sleep_until(*due).await;
+        while Instant::now() < *due && !self.run.is_joining_stopped() {
+            tokio::time::sleep_until((*due).min(Instant::now() + MAX_PAUSE)).await;
+        }
         *due += interval;
         Some(now_ns())
     }

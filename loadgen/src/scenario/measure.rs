@@ -95,6 +95,7 @@ impl Measured {
             .map(|(kind, tally, sink)| (kind.to_owned(), kind_outcome(tally, sink)));
         let mut settings = scenario.cast.settings();
         settings.extend(scenario.traffic.settings());
+        settings.extend(scenario.manners());
         let own = |(name, value): (&str, String)| (name.to_owned(), value);
         Outcome {
             scenario: scenario.cast.name().to_owned(),

@@ -124,6 +124,18 @@ impl Scenario {
         Ok(())
     }
 
+    /// How participants differ from what they do by default, to be shown.
+    pub(super) fn manners(&self) -> Vec<(&'static str, String)> {
+        let ramp = self.ramp.map(|ramp| ("ramp", format!("{ramp} joins/s")));
+        let nack = self.nack.then(|| ("NACK", "yes".to_owned()));
+        let remb = self.remb_bps.map(|bps| ("REMB", format!("{bps} bit/s")));
+        let switches = self.switch_layers.map(|every| {
+            let seconds = every.as_secs_f64();
+            ("other layers", format!("every {seconds} s"))
+        });
+        [ramp, nack, remb, switches].into_iter().flatten().collect()
+    }
+
     /// Plays it. An error means that it could not begin; what went wrong later is in the outcome.
     pub async fn run(
         &self,
@@ -374,9 +386,9 @@ impl Watch<'_> {
             }
             tokio::time::sleep(left.min(TICK)).await;
             self.sample_each_second(true);
-            let (sent, arrived) = (self.run.sent().all(), self.run.crowd.tally_of_arrived());
+            let (sent, arrived) = self.sampler.counts();
             let p99 = Duration::from_nanos(self.recent.value_at_quantile(0.99));
-            self.progress.running(begin.elapsed(), total, &arrived, p99);
+            self.progress.running(begin.elapsed(), total, arrived, p99);
             let silence = self.flowing.check(sent, arrived.received);
             let stalled = silence.map(Ending::ServerFailed);
             if let Some(ending) = self.early_ending().or(stalled) {

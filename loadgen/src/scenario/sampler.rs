@@ -72,6 +72,11 @@ impl Sampler {
         });
     }
 
+    /// Packets sent and what came of them, as of the latest sample.
+    pub(super) fn counts(&self) -> (u64, &Tally) {
+        (self.before.sent, &self.before.tally)
+    }
+
     pub(super) fn timeline(self) -> Vec<Second> {
         self.timeline
     }
