@@ -1,11 +1,10 @@
 // Runs the comparison; scripts/compare starts it inside a namespace.
 
-import { spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-import { memoryBytes, pinThisProcess } from './processes.mjs';
+import { endWithThisProcess, memoryBytes, pinThisProcess, start } from './processes.mjs';
 import { readSettings } from './settings.mjs';
 import { figuresOf, machine, summarize, table } from './summary.mjs';
 
@@ -14,6 +13,7 @@ const MEMORY_INTERVAL_MS = 200;
 async function main() {
     const settings = await readSettings(process.argv.slice(2));
     pinThisProcess(settings.generatorCore);
+    endWithThisProcess();
     const runs = [];
     for (let round = 1; round <= settings.rounds; round += 1) {
         for (const server of settings.servers) {
@@ -85,9 +85,8 @@ async function play(settings, running, folder, flags) {
     const own = ['--server', running.url, '--json', file, '--quiet'];
     const processes = running.pids.flatMap((pid) => ['--pid', String(pid)]);
     const program = path.join(settings.binaries, 'weirgate-loadgen');
-    const child = spawn(program, [...own, ...processes, ...flags, ...settings.scenario], {
-        stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const child = start(program, [...own, ...processes, ...flags, ...settings.scenario]);
+    child.stdout.resume();
     let complaint = '';
     child.stderr.on('data', (chunk) => (complaint = (complaint + chunk).slice(-4000)));
     const code = await new Promise((resolve, reject) => {

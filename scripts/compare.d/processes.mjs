@@ -6,12 +6,30 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const END_TIMEOUT_MS = 5_000;
 
+/** Children that run. */
+const running = new Set();
+
+/** Starts a program that is ended with this process. */
+export function start(program, args) {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    child.once('close', () => running.delete(child));
+    return child;
+}
+
+/** Ends all of them at once when this process is told to end. */
+export function endWithThisProcess() {
+    for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+        process.on(signal, () => {
+            for (const child of running) child.kill('SIGKILL');
+            process.exit(code);
+        });
+    }
+}
+
 /** Starts a program on one core, its output in `log`. */
-export function startPinned(core, program, args, { log, env } = {}) {
-    const child = spawn('taskset', ['-c', String(core), program, ...args], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, ...env },
-    });
+export function startPinned(core, program, args, log) {
+    const child = start('taskset', ['-c', String(core), program, ...args]);
     const file = createWriteStream(log);
     child.stdout.pipe(file, { end: false });
     child.stderr.pipe(file, { end: false });

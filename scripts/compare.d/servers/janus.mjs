@@ -34,7 +34,7 @@ export function version() {
 export async function start({ core, ip, folder }) {
     configure(folder, ip);
     const log = path.join(folder, 'janus.log');
-    const janus = startPinned(core, 'janus', ['--disable-colors', '--configs-folder', folder], { log });
+    const janus = startPinned(core, 'janus', ['--disable-colors', '--configs-folder', folder], log);
     let session;
     let adapter;
     const close = async () => {

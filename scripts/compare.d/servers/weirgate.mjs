@@ -14,14 +14,14 @@ export async function start({ core, ip, folder, binaries, variant }) {
     const engineLog = path.join(folder, 'engine.log');
     const engine = startPinned(
         core, path.join(binaries, 'weirgate-engine'), ['--socket', socket, ...shared],
-        { log: engineLog },
+        engineLog,
     );
     const controlLog = path.join(folder, 'control.log');
     const control = startPinned(
         core, path.join(binaries, 'weirgate-control'),
         ['--engine-socket', socket, '--engine-bin', '/bin/false', '--http-listen', '127.0.0.1:8080',
             ...shared],
-        { log: controlLog },
+        controlLog,
     );
     const close = async () => {
         await end(control);
