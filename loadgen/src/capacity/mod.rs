@@ -209,6 +209,9 @@ impl Capacity {
         };
         for percent in LEVELS {
             let load = (clean * u64::from(percent)).div_ceil(100);
+            if self.levels.last().is_some_and(|level| level.load == load) {
+                continue;
+            }
             let trial = Trial {
                 load,
                 duration: settings.duration,

@@ -5,11 +5,12 @@ use anyhow::Result;
 use super::axis::Axis;
 use super::chart::{Chart, Drawn, Series};
 use super::figures;
-use super::numbers::{cores, count, ms, percent, rate};
+use super::numbers::{count, many, ms, percent, rate};
 use super::page::{Figure, Part};
 use super::run;
 use super::summary::{Grade, Summary, Table};
 use crate::capacity::{Capacity, Judgement, Level, Limit, TrialResult};
+use crate::outcome::Verdict;
 
 /// Characters that the table of trials has for a reason.
 const MAX_REASON: usize = 60;
@@ -53,19 +54,16 @@ pub(super) fn summary(capacity: &Capacity) -> Summary {
 
 /// `90 % of the capacity: 432 receivers`.
 pub(super) fn level_name(capacity: &Capacity, level: &Level) -> String {
-    let (percent, load) = (level.percent, count(level.load));
-    format!(
-        "{percent} % of the highest clean load: {load} {}",
-        capacity.unit
-    )
+    let load = many(level.load, &capacity.unit);
+    format!("{} % of the highest clean load: {load}", level.percent)
 }
 
 /// `trial: 40 receivers, 8,151 packets/s, loss 0 %, p99 3.50 ms: clean`.
 pub(super) fn trial_line(trial: &TrialResult, unit: &str) -> String {
     format!(
-        "{}trial: {} {unit}, {} packets/s, loss {}, p99 {} ms: {}",
+        "{}trial: {}, {} packets/s, loss {}, p99 {} ms: {}",
         if trial.full { "" } else { "short " },
-        count(trial.load),
+        many(trial.load, unit),
         rate(trial.packets_per_second),
         percent(trial.loss),
         trial.p99_ms.map_or_else(|| "–".to_owned(), ms),
@@ -85,6 +83,32 @@ fn about(capacity: &Capacity) -> String {
 }
 
 fn verdict(capacity: &Capacity, summary: &mut Summary) {
+    found(capacity, summary);
+    let shares = capacity.trials.iter().map(|trial| trial.own_cpu_share);
+    let highest_share = shares.fold(0.0, f64::max);
+    if capacity.found.limit == Limit::Generator && highest_share < run::IDLE_CPU_SHARE {
+        summary.note(Grade::Note, run::busy_machine(highest_share));
+    }
+    let unclean = capacity
+        .levels
+        .iter()
+        .filter(|level| level.outcome.verdict != Verdict::Passed);
+    let unclean: Vec<String> = unclean
+        .map(|level| format!("{} %", level.percent))
+        .collect();
+    if !unclean.is_empty() {
+        summary.note(
+            Grade::Note,
+            format!(
+                "a run at {} of that was not clean: take these figures with care, and look for \
+                 other work on the machine",
+                unclean.join(", at ")
+            ),
+        );
+    }
+}
+
+fn found(capacity: &Capacity, summary: &mut Summary) {
     let unit = &capacity.unit;
     if let Some(why) = &capacity.stopped {
         summary.note(
@@ -93,7 +117,7 @@ fn verdict(capacity: &Capacity, summary: &mut Summary) {
         );
     }
     let packets = capacity.packets_per_second.map(rate).unwrap_or_default();
-    let Some(clean) = capacity.found.clean.map(count) else {
+    let Some(clean) = capacity.found.clean.map(|load| many(load, unit)) else {
         let (grade, text) = match capacity.found.limit {
             Limit::Server => (Grade::Failed, "no load was clean, not even"),
             Limit::Generator => (
@@ -105,28 +129,30 @@ fn verdict(capacity: &Capacity, summary: &mut Summary) {
                 return;
             }
         };
-        summary.note(grade, format!("{text} 1 {unit}"));
+        summary.note(grade, format!("{text} {}", many(1, unit)));
         return;
     };
     match capacity.found.limit {
         Limit::Server => summary.note(
             Grade::Passed,
-            format!("the server carries {clean} {unit}, {packets} packets/s"),
+            format!("the server carries {clean}, {packets} packets/s"),
         ),
         Limit::Generator => summary.note(
             Grade::Inconclusive,
             format!(
-                "the generator was the bottleneck above {clean} {unit}, {packets} packets/s: the \
+                "the generator was the bottleneck above {clean}, {packets} packets/s: the \
                  server carries that and more"
             ),
         ),
         Limit::Max => summary.note(
             Grade::Note,
-            format!("{clean} {unit}, {packets} packets/s, were clean, and no more was allowed to be tried"),
+            format!(
+                "{clean}, {packets} packets/s, were clean, and no more was allowed to be tried"
+            ),
         ),
         Limit::Unfinished => summary.note(
             Grade::Note,
-            format!("up to then {clean} {unit}, {packets} packets/s, were clean"),
+            format!("up to then {clean}, {packets} packets/s, were clean"),
         ),
     }
     if let Some(derived) = &capacity.derived {
@@ -137,7 +163,7 @@ fn verdict(capacity: &Capacity, summary: &mut Summary) {
                  highest clean load fill the server's {} of CPU",
                 rate(derived.packets_per_second),
                 derived.cpu_us_per_packet,
-                cores(derived.cores)
+                many(derived.cores as u64, "cores")
             ),
         );
     }
@@ -145,7 +171,7 @@ fn verdict(capacity: &Capacity, summary: &mut Summary) {
 
 fn facts(capacity: &Capacity, summary: &mut Summary) {
     let load = |load: Option<u64>| {
-        let known = load.map(|load| format!("{} {}", count(load), capacity.unit));
+        let known = load.map(|load| many(load, &capacity.unit));
         known.unwrap_or_else(|| "none".to_owned())
     };
     let packets = |per_second: Option<f64>| {

@@ -68,10 +68,11 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// `1 core`, `2 cores`.
-pub(super) fn cores(cores: usize) -> String {
-    let word = if cores == 1 { "core" } else { "cores" };
-    format!("{cores} {word}")
+/// `1 receiver`, `2,000 receivers`, from the word for many.
+pub(super) fn many(number: u64, word: &str) -> String {
+    let one = word.strip_suffix('s').unwrap_or(word);
+    let word = if number == 1 { one } else { word };
+    format!("{} {word}", count(number))
 }
 
 #[cfg(test)]
@@ -102,6 +103,8 @@ mod tests {
         assert_eq!(rate(0.25), "0.2");
         assert_eq!(rate(12_345.6), "12,346");
         assert_eq!(bytes(5 << 30), "5.00 GiB");
+        assert_eq!(many(1, "cores"), "1 core");
+        assert_eq!(many(2_000, "cores"), "2,000 cores");
         assert_eq!(ms(0.123), "0.12");
         assert_eq!(ms(123.4), "123");
     }

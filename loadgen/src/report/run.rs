@@ -3,10 +3,13 @@
 use anyhow::Result;
 
 use super::figures;
-use super::numbers::{bitrate, bytes, cores, count, ms, percent, rate};
+use super::numbers::{bitrate, bytes, count, many, ms, percent, rate};
 use super::page::Part;
 use super::summary::{Fact, Grade, Summary, Table};
 use crate::outcome::{Cpu, Ending, Outcome, Percentiles, Tally, Verdict};
+
+/// A generator that uses less of its cores is not short of them by its own doing.
+pub(super) const IDLE_CPU_SHARE: f64 = 0.5;
 
 /// What is said of it, and its charts.
 pub(super) fn part(outcome: &Outcome) -> Result<Part> {
@@ -48,6 +51,15 @@ pub(super) fn about(outcome: &Outcome) -> String {
     all.join(" · ")
 }
 
+/// Why a generator can be the bottleneck that hardly used its cores.
+pub(super) fn busy_machine(cpu_share: f64) -> String {
+    format!(
+        "the generator itself took only {:.0} % of its cores: something else kept them busy, or \
+         its sockets' buffers are too small",
+        cpu_share * 100.0
+    )
+}
+
 /// The verdict in a word.
 pub(super) fn verdict_word(outcome: &Outcome) -> &'static str {
     match outcome.verdict {
@@ -60,6 +72,9 @@ pub(super) fn verdict_word(outcome: &Outcome) -> &'static str {
 fn notes(outcome: &Outcome, summary: &mut Summary) {
     for reason in &outcome.inconclusive {
         summary.note(Grade::Inconclusive, reason.as_str());
+    }
+    if !outcome.inconclusive.is_empty() && outcome.own.cpu_share < IDLE_CPU_SHARE {
+        summary.note(Grade::Note, busy_machine(outcome.own.cpu_share));
     }
     for failure in &outcome.failures {
         summary.note(Grade::Failed, failure.as_str());
@@ -152,7 +167,11 @@ fn own_facts(outcome: &Outcome, summary: &mut Summary) {
     let own = &outcome.own;
     summary.fact(
         "own CPU",
-        format!("{:.0} % of {}", own.cpu_share * 100.0, cores(own.cores)),
+        format!(
+            "{:.0} % of {}",
+            own.cpu_share * 100.0,
+            many(own.cores as u64, "cores")
+        ),
     );
     summary.fact("own socket drops", count(own.socket_drops));
     summary.fact("own send failures", count(own.send_failures));

@@ -40,6 +40,25 @@ fn a_search_bound_by_the_generator_is_marked_as_derived() {
 }
 
 #[test]
+fn other_work_on_the_machine_is_pointed_at() {
+    let mut outcome = samples::overloaded(50, 30);
+    outcome.own.cpu_share = 0.02;
+    let text = run_text(&outcome);
+    assert!(
+        text.contains("NOTE: the generator itself took only 2 %"),
+        "{text}"
+    );
+    let mut capacity = samples::found(47, u64::MAX);
+    assert!(!capacity_text(&capacity).contains("NOTE"));
+    capacity.levels[1].outcome = samples::lossy(23, 9);
+    let text = capacity_text(&capacity);
+    assert!(
+        text.contains("NOTE: a run at 50 % of that was not clean"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_run_as_json_is_complete_and_can_be_read_back() {
     let outcome = samples::clean(2, 1);
     let text = json(&outcome).unwrap();
