@@ -145,10 +145,8 @@ fn found(capacity: &Capacity, summary: &mut Summary) {
             ),
         ),
         Limit::Max => summary.note(
-            Grade::Note,
-            format!(
-                "{clean}, {packets} packets/s, were clean, and no more was allowed to be tried"
-            ),
+            Grade::Passed,
+            format!("{clean}, {packets} packets/s, were clean, and --max-load allowed no more"),
         ),
         Limit::Unfinished => summary.note(
             Grade::Note,
