@@ -179,13 +179,14 @@ impl Choice {
     /// The packet is the last of its picture for this receiver, though not for the source.
     fn ends_picture(&mut self, layers: &PacketLayers, wanted: Layer) -> bool {
         let frame = &layers.frame;
-        let is_last = layers.ends_frame
-            && self
-                .layer
-                .is_some_and(|now| now.spatial == frame.layer.spatial)
-            && frame.available.has_above_spatial(frame.layer.spatial)
-            // A higher layer may join in this very picture.
-            && !(frame.is_independent && wanted.spatial > frame.layer.spatial);
+        let spatial = frame.layer.spatial;
+        let may_join = match wanted.spatial > spatial {
+            // What was left out before cannot, but in a picture that refers to none before.
+            true => frame.is_independent || !frame.available.has_above_spatial(spatial),
+            false => false,
+        };
+        let is_top = self.layer.is_some_and(|now| now.spatial == spatial);
+        let is_last = layers.ends_frame && is_top && !may_join;
         if is_last && self.picture == Some(frame.picture) {
             self.is_ended = true;
         }

@@ -5,14 +5,12 @@
 //! - [`Selector`], one per consumer, follows a [`Target`]: it takes or leaves each packet so that
 //!   the receiver's decoder never gets a frame it cannot decode, and numbers what leaves.
 //! - [`rewrite`] puts the numbers a codec keeps for itself into a copy of the payload.
-//! - [`LayerMeter`] measures what each layer of a source takes.
 //!
 //! Nothing is allocated per packet, and nothing here knows of sockets or clocks.
 
 mod choice;
 mod decisions;
 mod drops;
-mod meter;
 mod packet_layers;
 mod reader;
 mod rewrite;
@@ -20,7 +18,6 @@ mod selector;
 mod splices;
 mod targets;
 
-pub use meter::{LayerMeter, LayerRate, MAX_LAYER_RATES};
 pub use packet_layers::PacketLayers;
 pub use reader::{Incoming, LayerReader};
 pub use rewrite::rewrite;

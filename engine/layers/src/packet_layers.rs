@@ -71,6 +71,14 @@ pub struct PacketLayers {
 }
 
 impl PacketLayers {
+    /// A packet of which nothing is known but its marker bit.
+    pub fn unknown(marker: bool) -> Self {
+        Self {
+            marker,
+            ..Self::default()
+        }
+    }
+
     /// Its spatial and temporal layer; the lowest where there are none.
     pub const fn layer(&self) -> Layer {
         self.frame.layer
@@ -101,8 +109,8 @@ impl PacketLayers {
         self.marker
     }
 
-    /// The frame serves higher spatial layers too.
-    pub(crate) const fn serves_above(&self) -> bool {
+    /// Higher spatial layers build on the frame.
+    pub const fn serves_above(&self) -> bool {
         self.frame
             .present
             .has_above_spatial(self.frame.layer.spatial)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use weirgate_congestion::allocator::{
     self, Allocation, Demand, Kind, LayerRate, Reason, Summary, wanted_bps,
 };
-use weirgate_wire::{ConsumerType, Layers, MediaKind};
+use weirgate_wire::{Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::shard::Shard;
@@ -123,6 +123,8 @@ impl Shard {
             let start = wishes.layers.len();
             source.layers(now, consumer.config.consumer_type, &mut wishes.layers);
             let own = &wishes.layers[start..];
+            let signaled = source.config.encodings.first();
+            let signaled = signaled.map_or(1, |encoding| encoding.temporal_layers);
             wishes.consumers.push(Wish {
                 consumer: consumer_index,
                 kind: consumer.kind,
@@ -131,7 +133,7 @@ impl Shard {
                 preferred: consumer
                     .config
                     .preferred_layers
-                    .map(|layers| preferred(layers, own)),
+                    .map(|layers| preferred(layers, signaled, own)),
                 layers: start..wishes.layers.len(),
             });
             wishes.allocations.push(consumer.allocation);
@@ -159,10 +161,10 @@ impl Shard {
         let starves = chosen.is_none() && allocation.reason == Reason::Bandwidth;
         let starved = std::mem::replace(&mut consumer.starved, starves);
         if let Some(chosen) = chosen {
-            consumer.target = Layers {
+            consumer.aim(Layers {
                 spatial: chosen.spatial,
                 temporal: chosen.temporal,
-            };
+            });
         }
         if starves && !starved || self.must_leave(index, layers, target_bps) {
             self.interrupt(index);
@@ -171,20 +173,19 @@ impl Shard {
         self.note_wants(now, index);
     }
 
-    /// The stream it still has would, until the key frame of a lower one, take more than all of
-    /// the path.
+    /// What it still has would, until the key frame of something lower, take more than all of the
+    /// path, even without its upper temporal layers.
     fn must_leave(&self, index: u32, layers: &[LayerRate], target_bps: u64) -> bool {
         let Some(consumer) = self.consumers.get(index as usize) else {
             return false;
         };
-        let Some(current) = consumer.splices.encoding() else {
+        let Some(current) = consumer.layers() else {
             return false;
         };
-        consumer.config.consumer_type == ConsumerType::Simulcast
-            && current > consumer.target_encoding()
-            && layers
-                .iter()
-                .any(|layer| layer.spatial == current && layer.bps > target_bps)
+        let lowest = layers.iter().find(|layer| layer.spatial == current.spatial);
+        current.spatial > consumer.target.spatial
+            && consumer.selector.wanted_key_frame().is_some()
+            && lowest.is_some_and(|layer| layer.bps > target_bps)
     }
 
     /// Stops a consumer until its next key frame; what it has queued does not leave.
@@ -221,13 +222,19 @@ fn target_bps(transport: &Transport, least_bps: u64) -> u64 {
     }
 }
 
-/// What is preferred, of the layers that the source can have.
-fn preferred(wanted: Layers, layers: &[LayerRate]) -> (u8, u8) {
+/// What is preferred, of the layers that the source can have. The highest of the temporal layers
+/// signaled stands for all that there are: senders have more than they say.
+fn preferred(wanted: Layers, signaled: u8, layers: &[LayerRate]) -> (u8, u8) {
     let temporal = layers
         .iter()
         .filter(|layer| layer.spatial == wanted.spatial)
         .map(|layer| layer.temporal)
         .max();
-    let temporal = temporal.map_or(wanted.temporal, |highest| wanted.temporal.min(highest));
+    let is_all = wanted.temporal + 1 >= signaled;
+    let temporal = match temporal {
+        Some(highest) if is_all => highest,
+        Some(highest) => wanted.temporal.min(highest),
+        None => wanted.temporal,
+    };
     (wanted.spatial, temporal)
 }

@@ -3,30 +3,17 @@
 use std::time::Duration;
 
 use weirgate_congestion::allocator::{Allocation, Reason};
+use weirgate_layers::{Before, Layer, Offer, Offered, Place, Selector, Target};
 use weirgate_wire::{ConsumerConfig, ConsumerType, LayerReason, Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::history::PacketMeta;
 use crate::meter::Meter;
 use crate::source::{Encoding, Source};
-use crate::splice::Splices;
 use crate::wanted::Highest;
 
 /// Retransmissions remembered, to answer one NACK of a packet per round trip.
 const RECENT_RESENDS: usize = 64;
-/// Timestamps grow at least this much per second at a splice whose sources have no common clock.
-const MIN_TIMESTAMP_STEP: u32 = 1;
-
-/// What becomes of a source packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Offer {
-    /// Nothing.
-    Skip,
-    /// It goes out.
-    Forward,
-    /// It goes out and begins a splice: later packets that came before it go out as well.
-    Begin,
-}
 
 /// The RTX stream of a consumer.
 #[derive(Debug)]
@@ -41,7 +28,7 @@ pub(crate) struct Consumer {
     pub(crate) kind: MediaKind,
     pub(crate) transport: u32,
     pub(crate) source: u32,
-    pub(crate) splices: Splices,
+    pub(crate) selector: Selector,
     pub(crate) rtx: Option<RtxStream>,
     /// Transport-wide sequence numbers by own sequence number, where packets are sent again byte
     /// by byte and so must keep them.
@@ -59,8 +46,8 @@ pub(crate) struct Consumer {
     pub(crate) allocation: Allocation,
     /// The highest layer it was counted for among what is wanted of its source.
     pub(crate) wants: Highest,
-    /// Stream that a key frame was asked for of, since it was last interrupted.
-    pub(crate) asked_for: Option<u8>,
+    /// Stream and spatial layer that a key frame was asked for, while it is waited for.
+    pub(crate) asked_for: Option<(u8, u8)>,
     pub(crate) resent: u64,
     pub(crate) resent_bytes: u64,
     pub(crate) discarded: u64,
@@ -78,8 +65,6 @@ pub(crate) struct Consumer {
     pub(crate) score: u8,
     pub(crate) producer_score: u8,
     pub(crate) reported_layers: Option<Layers>,
-    /// Highest source sequence offered while a splice was open, to tell a restart.
-    newest_in: u64,
     last_arrival: Timestamp,
     recent_resends: [(u16, Timestamp); RECENT_RESENDS],
 }
@@ -99,11 +84,17 @@ impl Consumer {
             next_sequence: u64::from(first_rtx_sequence),
         });
         let byte_exact = rtx.is_none() && config.feedback.transport_cc;
-        Self {
+        let takes_layers =
+            config.consumer_type != ConsumerType::Simple && source.config.kind == MediaKind::Video;
+        let lowest = Layers {
+            spatial: 0,
+            temporal: 0,
+        };
+        let mut consumer = Self {
             kind: source.config.kind,
             transport,
             source: source_index,
-            splices: Splices::new(first_sequence),
+            selector: Selector::new(first_sequence, takes_layers),
             rtx,
             sent_transport_sequences: byte_exact.then(|| Box::new([0; 1024])),
             sent: Meter::default(),
@@ -111,10 +102,7 @@ impl Consumer {
             payload_type: config.codecs.first().map_or(0, |codec| codec.payload_type),
             last_timestamp: 0,
             last_departure: Timestamp::ZERO,
-            target: Layers {
-                spatial: 0,
-                temporal: 0,
-            },
+            target: lowest,
             starved: false,
             allocation: Allocation::default(),
             wants: None,
@@ -136,10 +124,11 @@ impl Consumer {
             score: 10,
             producer_score: 10,
             reported_layers: None,
-            newest_in: 0,
             last_arrival: Timestamp::ZERO,
             recent_resends: [(0, Timestamp::ZERO); RECENT_RESENDS],
-        }
+        };
+        consumer.aim(lowest);
+        consumer
     }
 
     /// It or its source is paused.
@@ -160,11 +149,25 @@ impl Consumer {
         }
     }
 
-    /// It can not go on without a key frame.
+    /// Sets the layers it is to have.
+    pub(crate) fn aim(&mut self, target: Layers) {
+        self.target = target;
+        let layer = match self.config.consumer_type {
+            ConsumerType::Simple => Layer::TOP,
+            ConsumerType::Simulcast => Layer::new(Layer::TOP.spatial, target.temporal),
+            ConsumerType::Svc => Layer::new(target.spatial, target.temporal),
+        };
+        self.selector.set_target(Some(Target {
+            encoding: self.target_encoding(),
+            layer,
+        }));
+    }
+
+    /// It can not go on, or not get to the layers it is to have, without a key frame.
     pub(crate) fn waits_for_key_frame(&self, source: &Source) -> bool {
         self.kind == MediaKind::Video
             && !self.is_idle(source)
-            && self.splices.encoding() != Some(self.target_encoding())
+            && self.selector.wanted_key_frame().is_some()
     }
 
     /// The highest layer of its source that it takes, or could take as soon as its path carries a
@@ -219,41 +222,48 @@ impl Consumer {
 
     /// Ends the current splice; the next begins where a decoder can.
     pub(crate) fn interrupt(&mut self) {
-        self.splices.end();
+        self.selector.interrupt();
         self.asked_for = None;
     }
 
     /// Decides over a packet that just came, or was just repaired.
-    pub(crate) fn offer(&mut self, source: &Source, encoding: u8, meta: &PacketMeta) -> Offer {
+    pub(crate) fn offer(&mut self, source: &Source, encoding: u8, meta: &PacketMeta) -> Offered {
         if self.is_idle(source) || self.payload_types(meta.payload_type).is_none() {
-            return Offer::Skip;
+            return Offered {
+                offer: Offer::Skip,
+                layers_changed: false,
+            };
         }
-        let current = self.splices.encoding();
-        if current == Some(encoding) {
-            if Encoding::is_restart(self.newest_in, meta.sequence) {
-                self.splices.end();
-            } else {
-                self.newest_in = self.newest_in.max(meta.sequence);
-                self.last_arrival = self.last_arrival.max(meta.arrival);
-                return match self.splices.find(encoding, meta.sequence) {
-                    Some(_) => Offer::Forward,
-                    None => Offer::Skip,
-                };
-            }
-        }
-        if encoding == self.target_encoding() && source.is_entry(meta) {
-            let delta = self.timestamp_delta(source, encoding, meta);
-            self.splices.begin(encoding, meta.sequence, delta);
-            self.newest_in = meta.sequence;
-            self.last_arrival = meta.arrival;
-            self.asked_for = None;
-            return Offer::Begin;
-        }
-        // A late packet of a stream that was left: it may still be missed.
-        match self.splices.find(encoding, meta.sequence) {
-            Some(_) => Offer::Forward,
-            None => Offer::Skip,
-        }
+        let is_entry = source.is_entry(meta);
+        self.selector
+            .offer(encoding, meta.sequence, is_entry, &meta.layers)
+    }
+
+    /// The place of a packet that leaves for the first time.
+    pub(crate) fn place(
+        &mut self,
+        source: &Source,
+        encoding: u8,
+        meta: &PacketMeta,
+    ) -> Option<Place> {
+        let last_arrival = self.last_arrival;
+        let timestamp =
+            |before: &Before| timestamp_after(before, source, encoding, meta, last_arrival);
+        let place = self.selector.place(
+            encoding,
+            meta.sequence,
+            meta.timestamp,
+            &meta.layers,
+            timestamp,
+        );
+        self.last_arrival = last_arrival.max(meta.arrival);
+        place
+    }
+
+    /// The place of a packet that left before.
+    pub(crate) fn placed(&self, encoding: u8, meta: &PacketMeta) -> Option<Place> {
+        self.selector
+            .placed(encoding, meta.sequence, meta.timestamp, &meta.layers)
     }
 
     /// False where the packet was sent again within the last round trip.
@@ -272,59 +282,48 @@ impl Consumer {
 
     /// Layers now sent.
     pub(crate) fn layers(&self) -> Option<Layers> {
-        match self.config.consumer_type {
-            ConsumerType::Simple => None,
-            ConsumerType::Simulcast => self.splices.encoding().map(|spatial| Layers {
-                spatial,
-                temporal: 0,
-            }),
-            ConsumerType::Svc => self.splices.encoding().map(|_| Layers {
-                spatial: 0,
-                temporal: 0,
-            }),
-        }
+        let (encoding, layer) = self.selector.layers()?;
+        let spatial = match self.config.consumer_type {
+            ConsumerType::Simple => return None,
+            ConsumerType::Simulcast => encoding,
+            ConsumerType::Svc => layer.spatial,
+        };
+        Some(Layers {
+            spatial,
+            temporal: layer.temporal,
+        })
     }
+}
 
-    /// The offset that lets outgoing timestamps go on over a splice: by the senders' clocks where
-    /// both are known, else by the time of arrival.
-    fn timestamp_delta(&self, source: &Source, encoding: u8, meta: &PacketMeta) -> u32 {
-        let Some(old_delta) = self.splices.timestamp_delta() else {
-            return 0;
-        };
-        if self.sent.packets == 0 {
-            return 0;
+/// The outgoing timestamp at a splice: by the senders' clocks where both are known, else by the
+/// time of arrival.
+fn timestamp_after(
+    before: &Before,
+    source: &Source,
+    encoding: u8,
+    meta: &PacketMeta,
+    last_arrival: Timestamp,
+) -> u32 {
+    let is_same = before.encoding == encoding;
+    let is_restart = is_same && Encoding::is_restart(before.sequence, meta.sequence);
+    if is_same && !is_restart {
+        return meta.timestamp.wrapping_add(before.timestamp_delta);
+    }
+    let clock_rate = source.clock_rate(meta.payload_type);
+    let clock_of = |index: u8| {
+        let encoding = source.encodings.get(usize::from(index));
+        encoding.and_then(|encoding| encoding.clock)
+    };
+    match (clock_of(before.encoding), clock_of(encoding)) {
+        (Some(old), Some(new)) if !is_restart => {
+            let at = new.time_of(meta.timestamp, clock_rate);
+            old.rtp_at(at, clock_rate)
+                .wrapping_add(before.timestamp_delta)
         }
-        let clock_rate = source.clock_rate(meta.payload_type);
-        let newest = self.splices.newest_encoding().unwrap_or(encoding);
-        let restarted = newest == encoding && Encoding::is_restart(self.newest_in, meta.sequence);
-        if newest == encoding && !restarted {
-            return old_delta;
+        _ => {
+            let elapsed_us = meta.arrival.since(last_arrival).as_micros() as u64;
+            let elapsed = elapsed_us * u64::from(clock_rate) / 1_000_000;
+            before.timestamp.wrapping_add(elapsed as u32)
         }
-        let clock_of = |index: u8| {
-            source
-                .encodings
-                .get(usize::from(index))
-                .and_then(|e| e.clock)
-        };
-        let by_clock = match (clock_of(newest), clock_of(encoding)) {
-            (Some(old), Some(new)) if !restarted => {
-                let at = new.time_of(meta.timestamp, clock_rate);
-                Some(old.rtp_at(at, clock_rate).wrapping_add(old_delta))
-            }
-            _ => None,
-        };
-        let elapsed = meta.arrival.since(self.last_arrival).as_micros() as u64;
-        let by_arrival = self
-            .last_timestamp
-            .wrapping_add((elapsed * u64::from(clock_rate) / 1_000_000) as u32);
-        let floor = self.last_timestamp.wrapping_add(MIN_TIMESTAMP_STEP);
-        let wanted = by_clock.unwrap_or(by_arrival);
-        // Never back, whatever the clocks say.
-        let wanted = if (wanted.wrapping_sub(floor) as i32) < 0 {
-            floor
-        } else {
-            wanted
-        };
-        wanted.wrapping_sub(meta.timestamp)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use weirgate_congestion::PacketKind;
+use weirgate_layers::{Place, rewrite};
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
 use weirgate_srtp::TagBatch;
 use weirgate_wire::{ExtensionKind, MediaKind};
@@ -18,7 +19,6 @@ use crate::net::TxBatch;
 use crate::padding;
 use crate::queue::{Departure, Lane, Purpose};
 use crate::source::Source;
-use crate::splice::Place;
 use crate::transport::Transport;
 use crate::{Path, Timestamp};
 
@@ -61,7 +61,7 @@ struct Draft<'a> {
     payload_type: u8,
     /// Extended: ROC and SEQ.
     sequence: u64,
-    timestamp: u32,
+    place: Place,
     /// Original sequence number, for RTX (RFC 4588).
     original: Option<u16>,
     /// Time for abs-send-time.
@@ -175,7 +175,7 @@ fn depart(
         return Outcome::BatchFull;
     };
     let draft = if departure.purpose == Purpose::Media {
-        draft_media(now, departure, packet, consumer, transport)
+        draft_media(now, departure, packet, consumer, source, transport)
     } else {
         draft_resend(now, departure, packet, consumer, transport)
     };
@@ -230,20 +230,16 @@ fn draft_media<'a>(
     departure: Departure,
     packet: StoredPacket<'a>,
     consumer: &mut Consumer,
+    source: &Source,
     transport: &mut Transport,
 ) -> Option<Draft<'a>> {
     let (payload_type, _) = consumer.payload_types(packet.meta.payload_type)?;
-    let Place {
-        sequence,
-        timestamp_delta,
-    } = consumer
-        .splices
-        .place(departure.encoding, departure.sequence)?;
+    let place = consumer.place(source, departure.encoding, &packet.meta)?;
     let transport_sequence = next_transport_sequence(consumer, transport);
     if let (Some(kept), Some(assigned)) =
         (&mut consumer.sent_transport_sequences, transport_sequence)
     {
-        kept[sequence as usize % kept.len()] = assigned;
+        kept[place.sequence as usize % kept.len()] = assigned;
     }
     // Without RTX a packet is sent again byte by byte, so what is written into it must not
     // depend on when it leaves (the nonce rules of SRTP).
@@ -255,8 +251,8 @@ fn draft_media<'a>(
     Some(Draft {
         ssrc: consumer.config.ssrc,
         payload_type,
-        sequence,
-        timestamp: packet.meta.timestamp.wrapping_add(timestamp_delta),
+        sequence: place.sequence,
+        place,
         original: None,
         send_time,
         transport_sequence,
@@ -273,13 +269,7 @@ fn draft_resend<'a>(
     transport: &mut Transport,
 ) -> Option<Draft<'a>> {
     let (payload_type, rtx_payload_type) = consumer.payload_types(packet.meta.payload_type)?;
-    let Place {
-        sequence,
-        timestamp_delta,
-    } = consumer
-        .splices
-        .find(departure.encoding, departure.sequence)?;
-    let timestamp = packet.meta.timestamp.wrapping_add(timestamp_delta);
+    let place = consumer.placed(departure.encoding, &packet.meta)?;
     if let (Some(rtx_payload_type), true) = (rtx_payload_type, consumer.rtx.is_some()) {
         let transport_sequence = next_transport_sequence(consumer, transport);
         let rtx = consumer.rtx.as_mut()?;
@@ -289,22 +279,24 @@ fn draft_resend<'a>(
             ssrc: rtx.ssrc,
             payload_type: rtx_payload_type,
             sequence: rtx_sequence,
-            timestamp,
-            original: Some(sequence as u16),
+            place,
+            original: Some(place.sequence as u16),
             send_time: now,
             transport_sequence,
             packet,
         });
     }
     let kept = consumer.sent_transport_sequences.as_ref();
-    if kept.is_some_and(|kept| consumer.splices.next_out() > sequence + kept.len() as u64) {
+    let sequence = place.sequence;
+    let next_sequence = consumer.selector.next_sequence();
+    if kept.is_some_and(|kept| next_sequence > sequence + kept.len() as u64) {
         return None;
     }
     Some(Draft {
         ssrc: consumer.config.ssrc,
         payload_type,
         sequence,
-        timestamp,
+        place,
         original: None,
         send_time: packet.meta.arrival,
         transport_sequence: kept.map(|kept| kept[sequence as usize % kept.len()]),
@@ -329,10 +321,10 @@ fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpW
     let ids = &consumer.config.extensions;
     let mut writer = RtpWriter::new(
         slot,
-        draft.packet.meta.marker,
+        draft.place.marker,
         draft.payload_type,
         draft.sequence as u16,
-        draft.timestamp,
+        draft.place.timestamp,
         draft.ssrc,
         ExtensionForm::OneByte,
     )?;
@@ -353,11 +345,21 @@ fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpW
             writer.extension(id, data);
         }
     }
+    let mut payload_offset = 0;
     if let Some(original) = draft.original {
-        writer.payload(&original.to_be_bytes())?;
+        let original = original.to_be_bytes();
+        writer.payload(&original)?;
+        payload_offset = original.len();
+    }
+    if draft.place.is_filler {
+        writer.padding(1)?;
+        return writer.finish();
     }
     writer.payload(draft.packet.payload)?;
-    writer.finish()
+    let written = writer.finish()?;
+    let payload = slot.get_mut(written.header_len + payload_offset..written.len)?;
+    rewrite(payload, &draft.packet.meta.layers, &draft.place);
+    Some(written)
 }
 
 fn count_media(
@@ -369,14 +371,15 @@ fn count_media(
     counters: &mut Counters,
 ) {
     consumer.sent.add(now, len);
-    consumer.payload_octets += draft.packet.payload.len() as u64;
+    if !draft.place.is_filler {
+        consumer.payload_octets += draft.packet.payload.len() as u64;
+        consumer.key_frames += u64::from(draft.packet.meta.layers.begins_key_frame());
+    }
     consumer.payload_type = draft.payload_type;
-    consumer.key_frames += u64::from(draft.packet.meta.key_frame);
     consumer.last_departure = now;
-    if (draft.timestamp.wrapping_sub(consumer.last_timestamp) as i32) > 0
-        || consumer.sent.packets == 1
-    {
-        consumer.last_timestamp = draft.timestamp;
+    let timestamp = draft.place.timestamp;
+    if (timestamp.wrapping_sub(consumer.last_timestamp) as i32) > 0 || consumer.sent.packets == 1 {
+        consumer.last_timestamp = timestamp;
     }
     transport.traffic.rtp_sent.add(now, len);
     transport.repairs.earn(len as u64);

@@ -2,6 +2,7 @@
 //! departures are made from and NACKs are answered from. Fixed memory: a ring of descriptors by
 //! sequence number, and a ring of bytes.
 
+use weirgate_layers::PacketLayers;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_wire::{ExtensionIds, ExtensionKind};
 
@@ -27,9 +28,7 @@ pub(crate) struct PacketMeta {
     pub(crate) timestamp: u32,
     pub(crate) arrival: Timestamp,
     pub(crate) payload_type: u8,
-    pub(crate) marker: bool,
-    /// Begins a key frame.
-    pub(crate) key_frame: bool,
+    pub(crate) layers: PacketLayers,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -188,8 +187,7 @@ mod tests {
             timestamp: sequence as u32 * 3,
             arrival: Timestamp::from_micros(1),
             payload_type: 100,
-            marker: false,
-            key_frame: false,
+            layers: PacketLayers::default(),
         }
     }
 

@@ -4,13 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use weirgate_layers::Offer;
 use weirgate_packet::demux::DatagramClass;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_srtp::OpenError;
 use weirgate_wire::{Event, ExtensionKind, MediaKind};
 
 use crate::clock::ClockMapping;
-use crate::consumer::Offer;
 use crate::counters::Counters;
 use crate::inbound::Inbound;
 use crate::nack::Arrival;
@@ -187,7 +187,7 @@ impl Shard {
             return;
         };
         let sequence = encoding.extend(packet.ssrc(), packet.sequence());
-        let meta = source.meta(&packet, sequence, now);
+        let meta = source.meta(index, &packet, sequence, now);
         let is_audio = source.is_audio();
         let encoding = &mut source.encodings[index];
         if !encoding.history.store(meta, &packet, &extensions) {
@@ -198,20 +198,20 @@ impl Shard {
             return;
         }
         encoding.last_packet = now;
-        encoding.rates.add(now, 0, 0, packet.payload().len());
+        encoding.count(now, &meta, packet.payload().len());
         self.counters.rtx_packets_repaired += u64::from(by_rtx);
         let mut ask_at = Timestamp::NEVER;
         let mut gave_up = false;
         if let Some(inbound) = &mut encoding.inbound {
             let arrival = inbound.received(now, sequence, &packet, bytes.len(), by_rtx);
-            inbound.key_frames += u64::from(meta.key_frame);
+            inbound.key_frames += u64::from(meta.layers.begins_key_frame());
             gave_up = arrival == Arrival::GaveUp;
             ask_at = inbound
                 .nack
                 .as_ref()
                 .map_or(Timestamp::NEVER, |nack| nack.next_ask());
         }
-        if meta.key_frame {
+        if meta.layers.begins_key_frame() {
             encoding.key_frames.came();
         }
         let transport = source.transport;
@@ -244,15 +244,16 @@ impl Shard {
             return;
         };
         let extensions = source.config.extensions;
-        let Some(encoding) = source.encodings.get_mut(usize::from(encoding_index)) else {
+        let position = usize::from(encoding_index);
+        let Some(encoding) = source.encodings.get_mut(position) else {
             return;
         };
         let sequence = encoding.extend(packet.ssrc(), packet.sequence());
-        let meta = source.meta(&packet, sequence, arrival);
-        let encoding = &mut source.encodings[usize::from(encoding_index)];
+        let meta = source.meta(position, &packet, sequence, arrival);
+        let encoding = &mut source.encodings[position];
         encoding.last_packet = now;
-        encoding.rates.add(now, 0, 0, packet.payload().len());
-        if meta.key_frame {
+        encoding.count(now, &meta, packet.payload().len());
+        if meta.layers.begins_key_frame() {
             encoding.key_frames.came();
         }
         if encoding.history.store(meta, &packet, &extensions) {
@@ -270,78 +271,75 @@ impl Shard {
             return;
         };
         for position in 0..count {
-            let Some(source) = self.sources.get(index as usize) else {
+            let consumer = self
+                .sources
+                .get(index as usize)
+                .and_then(|source| source.consumers.get(position).copied());
+            let Some(consumer) = consumer else {
                 return;
             };
-            let Some(&consumer_index) = source.consumers.get(position) else {
-                return;
-            };
-            let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
-                continue;
-            };
-            if consumer.kind == MediaKind::Video
-                && self
-                    .overload
-                    .sheds(consumer_index, consumer.config.priority)
-            {
-                // Goes on at a key frame.
-                consumer.interrupt();
-                self.counters.packets_shed += 1;
-                continue;
-            }
-            let can_send = self
-                .transports
-                .get(consumer.transport as usize)
-                .is_some_and(|transport| transport.rtp_path().is_some());
-            let stored = source.encodings[usize::from(encoding)]
-                .history
-                .get(sequence);
-            let (true, Some(stored)) = (can_send, stored) else {
-                continue;
-            };
-            let offer = consumer.offer(source, encoding, &stored.meta);
-            let departure = Departure {
-                consumer: consumer_index,
-                encoding,
-                purpose: Purpose::Media,
-                bytes: queued_bytes(stored.payload.len()),
-                sequence,
-            };
-            match offer {
-                Offer::Skip => {}
-                Offer::Forward => {
-                    self.enqueue(departure);
-                }
-                Offer::Begin => {
-                    self.enqueue(departure);
-                    self.catch_up(index, departure);
-                    self.report_layers(consumer_index);
-                }
+            if self.offer(consumer, encoding, sequence) == Offer::Begin {
+                self.catch_up(consumer, index, encoding, sequence);
             }
         }
     }
 
-    /// Queues what had come already after a packet that begins a splice late.
-    fn catch_up(&mut self, index: u32, begin: Departure) {
+    /// Offers a stored packet to a consumer, and queues it where it is taken.
+    fn offer(&mut self, index: u32, encoding: u8, sequence: u64) -> Offer {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return Offer::Skip;
+        };
+        if consumer.kind == MediaKind::Video && self.overload.sheds(index, consumer.config.priority)
+        {
+            // Goes on at a key frame.
+            consumer.interrupt();
+            self.counters.packets_shed += 1;
+            return Offer::Skip;
+        }
+        let Some(source) = self.sources.get(consumer.source as usize) else {
+            return Offer::Skip;
+        };
+        let can_send = self
+            .transports
+            .get(consumer.transport as usize)
+            .is_some_and(|transport| transport.rtp_path().is_some());
+        let stored = source
+            .encodings
+            .get(usize::from(encoding))
+            .and_then(|stream| stream.history.get(sequence));
+        let (true, Some(stored)) = (can_send, stored) else {
+            return Offer::Skip;
+        };
+        let offered = consumer.offer(source, encoding, &stored.meta);
+        let bytes = queued_bytes(stored.payload.len());
+        let is_queued = offered.offer != Offer::Skip
+            && self.enqueue(Departure {
+                consumer: index,
+                encoding,
+                purpose: Purpose::Media,
+                bytes,
+                sequence,
+            });
+        if offered.layers_changed {
+            self.report_layers(index);
+        }
+        if is_queued {
+            offered.offer
+        } else {
+            Offer::Skip
+        }
+    }
+
+    /// Offers again what had come already after a packet that begins a splice late.
+    fn catch_up(&mut self, consumer: u32, index: u32, encoding: u8, begin: u64) {
         let highest = self
             .sources
             .get(index as usize)
-            .and_then(|source| source.encodings.get(usize::from(begin.encoding)))
+            .and_then(|source| source.encodings.get(usize::from(encoding)))
             .and_then(|encoding| encoding.history.highest())
             .unwrap_or(0);
-        for sequence in begin.sequence + 1..=highest.min(begin.sequence + MAX_CATCH_UP) {
-            let stored = self.sources.get(index as usize).and_then(|source| {
-                let encoding = &source.encodings[usize::from(begin.encoding)];
-                Some(queued_bytes(encoding.history.get(sequence)?.payload.len()))
-            });
-            let next = stored.map(|bytes| Departure {
-                bytes,
-                sequence,
-                ..begin
-            });
-            if next.is_some_and(|next| !self.enqueue(next)) {
-                return;
-            }
+        for sequence in begin + 1..=highest.min(begin + MAX_CATCH_UP) {
+            self.offer(consumer, encoding, sequence);
         }
     }
 

@@ -77,13 +77,15 @@ impl KeyFrameRequests {
 impl Shard {
     /// Asks, once, for the key frame a consumer begins or goes on with, if it needs one.
     pub(crate) fn start_consumer(&mut self, now: Timestamp, index: u32) {
-        if !self.waits_for_key_frame(index) {
-            return;
-        }
+        let waits = self.waits_for_key_frame(index);
         let Some(consumer) = self.consumers.get_mut(index as usize) else {
             return;
         };
-        let target = Some(consumer.target_encoding());
+        if !waits {
+            consumer.asked_for = None;
+            return;
+        }
+        let target = Some((consumer.target_encoding(), consumer.target.spatial));
         if std::mem::replace(&mut consumer.asked_for, target) != target {
             self.want_key_frame_for(now, index);
         }

@@ -33,7 +33,6 @@ mod rng;
 mod rtcp_in;
 mod shard;
 mod source;
-mod splice;
 mod stats;
 mod ticks;
 mod time;

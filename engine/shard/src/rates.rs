@@ -18,6 +18,8 @@ const OVERHEAD_BYTES: u32 = 44;
 #[derive(Debug, Default)]
 pub(crate) struct LayerRates {
     bytes: [[u32; BUCKETS]; CELLS],
+    /// Of these, what higher spatial layers build on.
+    shared_bytes: [[u32; BUCKETS]; CELLS],
     /// Number of the bucket being filled; 0 before the first packet.
     current: u64,
     /// First bucket that counts: there was nothing, or a long silence, before.
@@ -27,13 +29,25 @@ pub(crate) struct LayerRates {
 }
 
 impl LayerRates {
-    /// Takes note of a packet with that much payload.
-    pub(crate) fn add(&mut self, now: Timestamp, spatial: u8, temporal: u8, payload_len: usize) {
+    /// Takes note of a packet with that much payload; `is_shared` where higher spatial layers build
+    /// on it.
+    pub(crate) fn add(
+        &mut self,
+        now: Timestamp,
+        spatial: u8,
+        temporal: u8,
+        is_shared: bool,
+        payload_len: usize,
+    ) {
         self.roll(now);
         let cell = cell(spatial, temporal);
         self.cells_used |= 1 << cell;
         let slot = self.current as usize % BUCKETS;
-        self.bytes[cell][slot] += payload_len as u32 + OVERHEAD_BYTES;
+        let bytes = payload_len as u32 + OVERHEAD_BYTES;
+        self.bytes[cell][slot] += bytes;
+        if is_shared {
+            self.shared_bytes[cell][slot] += bytes;
+        }
     }
 
     /// Layers that are there, as `(spatial, temporal, bit/s)`, each with those it depends on, in
@@ -46,11 +60,15 @@ impl LayerRates {
                 return None;
             }
             let (spatial, temporal) = (cell / TEMPORAL_LAYERS, cell % TEMPORAL_LAYERS);
-            let bytes: u64 = (0..=spatial)
+            let below: u64 = (0..spatial)
                 .flat_map(|s| (0..=temporal).map(move |t| s * TEMPORAL_LAYERS + t))
-                .map(|below| self.complete_bytes(below))
+                .map(|below| self.complete(&self.shared_bytes[below]))
                 .sum();
-            let own_bytes = self.complete_bytes(cell);
+            let own: u64 = (spatial * TEMPORAL_LAYERS..=cell)
+                .map(|own| self.complete(&self.bytes[own]))
+                .sum();
+            let bytes = below + own;
+            let own_bytes = self.complete(&self.bytes[cell]);
             if known == BUCKETS as u64 - 1 && own_bytes == 0 {
                 return None;
             }
@@ -63,14 +81,14 @@ impl LayerRates {
     pub(crate) fn total_bps(&mut self, now: Timestamp) -> Option<u64> {
         self.roll(now);
         let known = (self.current.saturating_sub(self.first)).min(BUCKETS as u64 - 1);
-        let bytes: u64 = (0..CELLS).map(|cell| self.complete_bytes(cell)).sum();
+        let bytes: u64 = self.bytes.iter().map(|cell| self.complete(cell)).sum();
         (known >= 2).then(|| bytes * 8_000_000 / (known * BUCKET_US))
     }
 
-    /// Bytes of a layer in all buckets but the one being filled.
-    fn complete_bytes(&self, cell: usize) -> u64 {
-        let all: u64 = self.bytes[cell].iter().map(|&bytes| u64::from(bytes)).sum();
-        all - u64::from(self.bytes[cell][self.current as usize % BUCKETS])
+    /// Bytes in all buckets but the one being filled.
+    fn complete(&self, cell: &[u32; BUCKETS]) -> u64 {
+        let all: u64 = cell.iter().map(|&bytes| u64::from(bytes)).sum();
+        all - u64::from(cell[self.current as usize % BUCKETS])
     }
 
     fn roll(&mut self, now: Timestamp) {
@@ -80,10 +98,11 @@ impl LayerRates {
         }
         if bucket - self.current >= BUCKETS as u64 {
             self.bytes = Default::default();
+            self.shared_bytes = Default::default();
             self.first = bucket;
         } else {
             for passed in self.current + 1..=bucket {
-                for cell in &mut self.bytes {
+                for cell in self.bytes.iter_mut().chain(&mut self.shared_bytes) {
                     cell[passed as usize % BUCKETS] = 0;
                 }
             }
@@ -109,9 +128,10 @@ mod tests {
     fn a_layer_takes_what_those_below_it_take_too() {
         let mut rates = LayerRates::default();
         for ms in (0..2_000).step_by(10) {
-            rates.add(at(ms), 0, 0, 81);
-            rates.add(at(ms), 0, 1, 81);
-            rates.add(at(ms), 1, 0, 206);
+            rates.add(at(ms), 0, 0, true, 81);
+            rates.add(at(ms), 0, 1, false, 81);
+            rates.add(at(ms), 1, 0, false, 206);
+            rates.add(at(ms), 1, 1, false, 81);
         }
         let layers: Vec<_> = rates.layers(at(2_000)).collect();
         // In units of 100 kbit/s, a little of which is in the bucket being filled.
@@ -119,19 +139,19 @@ mod tests {
             .iter()
             .map(|&(spatial, temporal, bps)| (spatial, temporal, (bps.unwrap() + 20_000) / 100_000))
             .collect();
-        assert_eq!(rates_of, [(0, 0, 1), (0, 1, 2), (1, 0, 3)]);
+        assert_eq!(rates_of, [(0, 0, 1), (0, 1, 2), (1, 0, 3), (1, 1, 4)]);
         let total = rates.total_bps(at(2_000)).unwrap();
-        assert!((380_000..=420_000).contains(&total), "{total}");
+        assert!((480_000..=520_000).contains(&total), "{total}");
     }
 
     #[test]
     fn nothing_is_known_of_a_stream_that_just_began_or_came_back() {
         let mut rates = LayerRates::default();
         for start in [0, 5_000] {
-            rates.add(at(start), 0, 0, 1_000);
+            rates.add(at(start), 0, 0, false, 1_000);
             assert_eq!(rates.layers(at(start)).next().unwrap().2, None);
             for ms in (10..400).step_by(10) {
-                rates.add(at(start + ms), 0, 0, 81);
+                rates.add(at(start + ms), 0, 0, false, 81);
             }
             assert!(rates.layers(at(start + 400)).next().unwrap().2.is_some());
         }
@@ -141,9 +161,9 @@ mod tests {
     fn a_layer_that_stops_is_gone_within_a_second() {
         let mut rates = LayerRates::default();
         for ms in (0..3_000).step_by(10) {
-            rates.add(at(ms), 0, 0, 81);
+            rates.add(at(ms), 0, 0, false, 81);
             if ms < 1_500 {
-                rates.add(at(ms), 1, 0, 81);
+                rates.add(at(ms), 1, 0, false, 81);
             }
         }
         assert_eq!(rates.layers(at(3_000)).count(), 1);

@@ -117,15 +117,14 @@ impl Shard {
                     == Some(consumer.payload_type)
             });
             let clock_rate = payload_type.map_or(90_000, |codec| codec.clock_rate);
-            let mapped = consumer
-                .splices
-                .newest_encoding()
-                .and_then(|encoding| source.encodings.get(usize::from(encoding)))
-                .and_then(|encoding| encoding.clock);
-            let rtp = match (mapped, consumer.splices.timestamp_delta()) {
-                (Some(clock), Some(delta)) => clock.rtp_at(now, clock_rate).wrapping_add(delta),
+            let mapped = consumer.selector.newest().and_then(|run| {
+                let encoding = source.encodings.get(usize::from(run.encoding))?;
+                Some((encoding.clock?, run.timestamp_delta))
+            });
+            let rtp = match mapped {
+                Some((clock, delta)) => clock.rtp_at(now, clock_rate).wrapping_add(delta),
                 // No report of the sender yet: the last packet's time will do.
-                _ => ClockMapping {
+                None => ClockMapping {
                     rtp: consumer.last_timestamp,
                     at: consumer.last_departure,
                 }

@@ -213,18 +213,19 @@ impl Shard {
                 self.counters.nacks_unanswered += 1;
                 continue;
             }
-            let Some((encoding, source_sequence, _)) = consumer.splices.source_of(sequence) else {
+            let Some(origin) = consumer.selector.origin(sequence) else {
                 self.counters.nacks_unanswered += 1;
                 continue;
             };
             let stored = self
                 .sources
                 .get(consumer.source as usize)
-                .and_then(|source| source.encodings.get(usize::from(encoding)))
-                .and_then(|encoding| encoding.history.get(source_sequence))
+                .and_then(|source| source.encodings.get(usize::from(origin.encoding)))
+                .and_then(|encoding| encoding.history.get(origin.sequence))
                 .map(|stored| queued_bytes(stored.payload.len()));
             // One that was interrupted goes on at a key frame, whatever was lost before it.
-            let is_useful = consumer.kind == MediaKind::Audio || consumer.splices.is_open();
+            let is_useful =
+                consumer.kind == MediaKind::Audio || consumer.selector.encoding().is_some();
             let stored = stored.filter(|_| is_useful && consumer.may_resend(now, sequence));
             let Some(bytes) = stored else {
                 self.counters.nacks_unanswered += 1;
@@ -237,10 +238,10 @@ impl Shard {
             }
             self.enqueue(Departure {
                 consumer: consumer_index,
-                encoding,
+                encoding: origin.encoding,
                 purpose: Purpose::Repair,
                 bytes,
-                sequence: source_sequence,
+                sequence: origin.sequence,
             });
         }
         asked

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use weirgate_congestion::allocator::LayerRate;
-use weirgate_packet::payload;
+use weirgate_layers::{Incoming, LayerReader, PacketLayers};
 use weirgate_packet::rtp::RtpPacket;
-use weirgate_wire::{Codec, ConsumerType, MediaKind, ProducerCodec, ProducerConfig};
+use weirgate_wire::{Codec, ConsumerType, ExtensionKind, MediaKind, ProducerCodec, ProducerConfig};
 
 use crate::clock::ClockMapping;
 use crate::config::Limits;
@@ -43,6 +43,7 @@ pub(crate) struct Encoding {
     pub(crate) key_frames: KeyFrameRequests,
     /// On the producer's own shard, once a packet or signaling gave an SSRC.
     pub(crate) inbound: Option<Inbound>,
+    reader: LayerReader,
     ssrc: Option<u32>,
     newest: u64,
 }
@@ -60,9 +61,18 @@ impl Encoding {
             rates: LayerRates::default(),
             key_frames: KeyFrameRequests::default(),
             inbound: None,
+            reader: LayerReader::default(),
             ssrc: None,
             newest: SEQUENCE_LEAP,
         }
+    }
+
+    /// Takes note of a packet that came.
+    pub(crate) fn count(&mut self, now: Timestamp, meta: &PacketMeta, payload_len: usize) {
+        let layer = meta.layers.layer();
+        let is_shared = meta.layers.serves_above();
+        self.rates
+            .add(now, layer.spatial, layer.temporal, is_shared, payload_len);
     }
 
     pub(crate) fn is_active(&self, now: Timestamp) -> bool {
@@ -263,7 +273,7 @@ impl Source {
 
     /// A consumer can begin at this packet.
     pub(crate) fn is_entry(&self, meta: &PacketMeta) -> bool {
-        meta.key_frame || !self.has_key_frames(meta.payload_type)
+        meta.layers.begins_key_frame() || !self.has_key_frames(meta.payload_type)
     }
 
     pub(crate) fn key_frame_interval(&self) -> Duration {
@@ -273,25 +283,41 @@ impl Source {
         }
     }
 
-    /// What is kept of a packet beside its bytes.
+    /// What is kept of a packet of that stream beside its bytes.
     pub(crate) fn meta(
-        &self,
+        &mut self,
+        encoding: usize,
         packet: &RtpPacket<'_>,
         sequence: u64,
         arrival: Timestamp,
     ) -> PacketMeta {
         let payload_type = packet.payload_type();
-        let key_frame = self.has_key_frames(payload_type)
-            && self
-                .codec(payload_type)
-                .is_some_and(|codec| payload::is_key_frame(codec.codec, packet.payload()));
+        let codec = self.codec(payload_type).map(|codec| codec.codec);
+        let codec = codec.filter(|_| self.config.kind == MediaKind::Video);
+        let descriptor_id = self
+            .config
+            .extensions
+            .get(ExtensionKind::DependencyDescriptor);
+        let layers = match (codec, self.encodings.get_mut(encoding)) {
+            (Some(codec), Some(encoding)) => encoding.reader.read(&Incoming {
+                codec,
+                sequence,
+                timestamp: packet.timestamp(),
+                marker: packet.marker(),
+                payload: packet.payload(),
+                descriptor: descriptor_id.and_then(|id| {
+                    let mut extensions = packet.extensions();
+                    extensions.find_map(|(found, data)| (found == id).then_some(data))
+                }),
+            }),
+            _ => PacketLayers::unknown(packet.marker()),
+        };
         PacketMeta {
             sequence,
             timestamp: packet.timestamp(),
             arrival,
             payload_type,
-            marker: packet.marker(),
-            key_frame,
+            layers,
         }
     }
 
