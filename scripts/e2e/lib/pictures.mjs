@@ -1,11 +1,12 @@
 // Pictures as a viewer sees them: the time between any two on each remote tile.
 
-/** Begins to note it, on the tiles there are now. */
+/** Begins to note it, on the tiles that show a picture now. */
 export async function watchPictures(person) {
   await person.evaluate(`(() => {
     const began = performance.now();
     window.pictures = [];
     for (const video of document.querySelectorAll(".tile:not(.own) video")) {
+      if (video.videoWidth === 0) continue;
       const tile = { last: began, count: 0, pauses: [] };
       window.pictures.push(tile);
       const next = () => video.requestVideoFrameCallback((now) => {

@@ -31,7 +31,7 @@ export function programFolder() {
  * Starts control and, through it, an engine, and waits until both are ready.
  *
  * `host`: address for HTTP and media (127.0.0.1), `mediaHost`: another one for media. `io`, `cores`: as the flags. `flags`: further ones.
- * `token`: API token, needed where `host` is not loopback.
+ * `token`: API token, needed where `host` is not loopback. `plainPorts`: how many for plain transports.
  */
 export async function startServer(options = {}) {
   if (!existsSync(join(PAGE_DIR, "index.html"))) {
@@ -44,8 +44,8 @@ export async function startServer(options = {}) {
 
 class Server {
   constructor(options, httpPort, mediaPort) {
-    const { host = "127.0.0.1", mediaHost = host, io = "auto", cores = "0,1", flags = [], token } = options;
-    const plain = udpPortRange(40);
+    const { host = "127.0.0.1", mediaHost = host, io = "auto", cores = "0,1", flags = [], token, plainPorts = 40 } = options;
+    const plain = udpPortRange(plainPorts);
     this.folder = mkdtempSync(join(tmpdir(), "weirgate-e2e-"));
     this.host = host;
     this.mediaPort = mediaPort;

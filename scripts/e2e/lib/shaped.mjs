@@ -8,8 +8,8 @@ import { sleep } from "./wait.mjs";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 /** Large enough for three sizes. */
 const CAMERA = { video: "960x540", fps: 15, audio: "0" };
-/** Of IP, UDP and SRTP; RTP headers are counted by the browser. */
-const PACKET_OVERHEAD_BYTES = 20 + 8 + 16;
+/** Of IP, UDP, SRTP, and RTP with some extensions. What browsers count as headers has padding in it. */
+const PACKET_OVERHEAD_BYTES = 20 + 8 + 16 + 24;
 
 /**
  * Starts it. `links`: for each receiver what {@link makeFarHost} takes; `pages`: receivers behind each
@@ -94,7 +94,7 @@ class ShapedCall {
 
 /**
  * What layers cost. By the server's `bitrateByLayer` where that tells of temporal layers; of simulcast
- * else by the browser's encodings, the smallest first.
+ * else by the browser's encodings, whose RIDs go from the smallest on.
  */
 class LayerRates {
   #call;
@@ -117,7 +117,7 @@ class LayerRates {
     if (names.length > after.length) return this.#byServer(names, after.length > 1);
     if (after.length === 1) return [];
     return after
-      .toSorted((a, b) => a.frameHeight - b.frameHeight)
+      .toSorted((a, b) => (a.rid < b.rid ? -1 : 1))
       .map((now, spatial) => ({ name: `${spatial}`, rate: wireRate(before.find((it) => it.id === now.id), now, "Sent") }));
   }
 
@@ -138,7 +138,7 @@ class LayerRates {
 function wireRate(before, now, way) {
   const of = (name) => Number(now[name] ?? 0) - Number(before[name] ?? 0);
   const packets = of(`packets${way}`) - of(`retransmittedPackets${way}`);
-  const bytes = of(`bytes${way}`) - of(`retransmittedBytes${way}`) + of(`headerBytes${way}`);
+  const bytes = of(`bytes${way}`) - of(`retransmittedBytes${way}`);
   return (8 * (bytes + packets * PACKET_OVERHEAD_BYTES)) / ((now.timestamp - before.timestamp) / 1_000);
 }
 

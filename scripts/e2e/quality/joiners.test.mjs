@@ -15,7 +15,7 @@ describe(`${JOINERS} joiners`, () => {
   let server;
 
   before(async () => {
-    server = await startServer();
+    server = await startServer({ plainPorts: 2 * JOINERS });
   });
 
   after(() => server?.stop());
@@ -29,7 +29,8 @@ describe(`${JOINERS} joiners`, () => {
     await new Promise((resolve) => loadgen.once("close", resolve));
     const { participants, join: times, feedback, totals } = JSON.parse(readFileSync(file, "utf8"));
     tell({ participants, times, feedback, totals });
-    assert.equal(participants.joined, JOINERS);
+    assert.equal(participants.failed, 0, participants.failures[0]);
+    assert.ok(participants.joined >= JOINERS, `${participants.joined} joined`);
     assert.equal(totals.silentFlows, 0, "receivers that got nothing");
     assert.equal(times.firstKeyFrame.count, JOINERS, "receivers that got a key frame");
     assert.ok(feedback.keyFrameRequests <= REQUESTS_MAX, `${feedback.keyFrameRequests} key frames asked for`);
