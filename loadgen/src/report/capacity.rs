@@ -77,7 +77,7 @@ fn about(capacity: &Capacity) -> String {
         bounds.push(format!("loss up to {}", percent(max)));
     }
     if let Some(max) = capacity.bounds.max_p99_ms {
-        bounds.push(format!("p99 up to {} ms", ms(max)));
+        bounds.push(format!("p99 up to {max} ms"));
     }
     format!("{} · clean means: {}", capacity.server, bounds.join(", "))
 }

@@ -100,7 +100,7 @@ fn bounds_kept(outcome: &Outcome) -> String {
     if let Some(max) = outcome.bounds.max_p99_ms {
         let p99s = outcome.by_kind.values().filter_map(|kind| kind.latency);
         let worst = p99s.map(|latency| latency.p99).fold(0.0, f64::max);
-        kept.push(format!("p99 of {} ms is within {} ms", ms(worst), ms(max)));
+        kept.push(format!("p99 of {} ms is within {max} ms", ms(worst)));
     }
     if kept.is_empty() {
         "the server did no wrong; no bound was set".to_owned()
