@@ -12,6 +12,9 @@ const CLIMB_SHARE: f64 = 0.95;
 /// A step up has to fit for this long.
 const HOLD_US: u64 = millis(500);
 const MAX_HOLD_US: u64 = millis(16_000);
+/// A step to what is this much less than the target is a small one, and is not held for long.
+const SMALL_STEP: u64 = 2;
+const MAX_SMALL_HOLD_US: u64 = millis(2_000);
 /// A step up that is taken back within this time did not last: the next is held twice as long.
 const FLAP_US: u64 = millis(10_000);
 
@@ -107,7 +110,7 @@ pub fn allocate(
     fill(climb_bps, demands, allocations, |demand, _| demand.top());
     let mut again_us = NEVER_US;
     for (demand, allocation) in demands.iter().zip(allocations.iter_mut()) {
-        again_us = again_us.min(allocation.consider(now_us, demand));
+        again_us = again_us.min(allocation.consider(now_us, demand, target_bps));
     }
     fill(target_bps, demands, allocations, |_, allocation| {
         allocation.layer
@@ -225,7 +228,7 @@ impl LayerRate {
 impl Allocation {
     /// Sets `layer` to the highest layer it may have now: what it had, or, where the trial has
     /// found higher ones to fit for long enough, those. When to ask again.
-    fn consider(&mut self, now_us: u64, demand: &Demand<'_>) -> u64 {
+    fn consider(&mut self, now_us: u64, demand: &Demand<'_>, target_bps: u64) -> u64 {
         let top = demand.top();
         let is_new =
             matches!(self.reason, Reason::Paused | Reason::SourceAbsent) && self.layer.is_none();
@@ -240,15 +243,17 @@ impl Allocation {
             return NEVER_US;
         }
         let fits_since_us = *self.fits_since_us.get_or_insert(now_us);
-        let due_us = fits_since_us + self.hold_us();
-        if now_us < due_us {
-            return due_us;
-        }
         // Where a step did not last the next is the smallest there is: less of it is too much.
-        self.layer = match self.layer {
+        let step = match self.layer {
             Some(layer) if self.flaps > 0 => Some(layer + 1),
             _ => self.trial,
         };
+        let is_small = demand.bps_at(step) * SMALL_STEP <= target_bps;
+        let due_us = fits_since_us + self.hold_us(is_small);
+        if now_us < due_us {
+            return due_us;
+        }
+        self.layer = step;
         NEVER_US
     }
 
@@ -287,13 +292,16 @@ impl Allocation {
     }
 
     /// How long a higher layer has to fit. One that has nothing waits no longer for having had more.
-    fn hold_us(&self) -> u64 {
+    fn hold_us(&self, is_small: bool) -> u64 {
         if self.id.is_none() {
             return HOLD_US;
         }
-        HOLD_US
-            .saturating_mul(1 << self.flaps.min(8))
-            .min(MAX_HOLD_US)
+        let most_us = if is_small {
+            MAX_SMALL_HOLD_US
+        } else {
+            MAX_HOLD_US
+        };
+        HOLD_US.saturating_mul(1 << self.flaps.min(8)).min(most_us)
     }
 }
 

@@ -100,12 +100,16 @@ impl DelayEstimate {
 
     /// The first arrival of another feedback message.
     fn reported(&mut self, now_us: u64) {
+        self.forget_stale(now_us);
+        self.reported_us = now_us;
+    }
+
+    fn forget_stale(&mut self, now_us: u64) {
         if now_us.saturating_sub(self.reported_us) > STALE_US {
             self.groups = Groups::default();
             self.trendline = Trendline::default();
             self.detector = OveruseDetector::default();
         }
-        self.reported_us = now_us;
     }
 
     /// A packet arrived that begins a new group.
@@ -125,6 +129,8 @@ impl DelayEstimate {
     /// Draws the conclusion from the packets of one feedback message, or from a report by which
     /// nothing is known of delays. A probe's result is taken unless a queue grows.
     pub(crate) fn update(&mut self, now_us: u64, seen: &Throughput) -> DelayUpdate {
+        // Where only probes came since, a queue that grew then is no news.
+        self.forget_stale(now_us);
         let before = std::mem::replace(&mut self.usage, self.detector.usage());
         if self.usage == Usage::Over {
             self.overused_us = Some(now_us);
