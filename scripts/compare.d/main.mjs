@@ -10,6 +10,9 @@ import { figuresOf, machine, summarize, table } from './summary.mjs';
 
 const MEMORY_INTERVAL_MS = 200;
 
+/** The scenario is not one that weirgate-loadgen knows. */
+class UsageError extends Error {}
+
 async function main() {
     const settings = await readSettings(process.argv.slice(2));
     pinThisProcess(settings.generatorCore);
@@ -70,6 +73,7 @@ async function oneRun(settings, server, round) {
         run.figures = figuresOf(run.outcome, { idleBytes, peakBytes, capacity: run.capacity });
         run.problem = problemOf(run.outcome);
     } catch (error) {
+        if (error instanceof UsageError) throw error;
         run.problem = String(error.message ?? error);
     } finally {
         await running?.close();
@@ -95,6 +99,7 @@ async function play(settings, running, folder, flags) {
     });
     // 1 is a bound that was broken or a server that did wrong, 3 a generator that could not keep up:
     // the figures say so.
+    if (complaint.includes('\nUsage:')) throw new UsageError(complaint.trim());
     if (![0, 1, 3].includes(code)) throw new Error(`weirgate-loadgen: ${complaint.trim()}`);
     return JSON.parse(readFileSync(file, 'utf8'));
 }
