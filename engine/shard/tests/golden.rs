@@ -2,8 +2,6 @@
 
 mod sim;
 
-use std::fmt::Write as _;
-
 use sim::call::{Call, RATES_BPS};
 use sim::link::LinkConfig;
 
@@ -29,7 +27,7 @@ fn record(seed: u64) -> String {
         let from_us = call.now_us();
         call.run_ms(1_000);
         let until_us = call.now_us();
-        write!(text, "{second:2}").unwrap();
+        text += &format!("{second:2}");
         for index in 0..2 {
             let target_kbps = call.target_bps(index) / 1_000;
             let reason = call.consumer_stats(index).layer_reason;
@@ -37,11 +35,8 @@ fn record(seed: u64) -> String {
             let shown = receiver.between(from_us, until_us);
             let layer = shown.last().map_or(-1, |shown| i16::from(shown.stream));
             let frames = shown.len();
-            write!(
-                text,
-                " | {target_kbps:5} kbit/s, layer {layer}, {frames} frames, {reason:?}"
-            )
-            .unwrap();
+            text +=
+                &format!(" | {target_kbps:5} kbit/s, layer {layer}, {frames} frames, {reason:?}");
         }
         text.push('\n');
     }
@@ -51,7 +46,7 @@ fn record(seed: u64) -> String {
         .iter()
         .map(|stream| stream.requests)
         .collect();
-    writeln!(text, "key frames asked for: {requests:?}").unwrap();
+    text += &format!("key frames asked for: {requests:?}\n");
     text
 }
 
