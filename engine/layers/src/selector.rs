@@ -46,7 +46,7 @@ struct LeftOut {
     spatial: u8,
 }
 
-/// Selects and numbers the packets of one consumer. About a kilobyte, and 2 KiB more on the heap
+/// Selects and numbers the packets of one consumer. Under 1 KiB, and under 2 KiB more on the heap
 /// where it may take some layers and leave others.
 #[derive(Debug)]
 pub struct Selector {
