@@ -1,6 +1,9 @@
 //! What a selector makes of seeded streams, frame by frame, held as text: a change of behaviour
 //! shows as a change of these.
 
+// A trace that can not be written is a broken test.
+#![allow(clippy::unwrap_used)]
+
 mod model;
 
 use std::fmt::Write;
