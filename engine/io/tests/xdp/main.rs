@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use namespaces::{HERE, Namespaces, PATIENCE, THERE, next, run, set_option};
 use weirgate_io::{
-    Backend, FailedTrain, IoKind, IoOptions, XdpOptions, XdpSetup, bind_media, bind_plain,
+    Backend, FailedTrain, IoKind, IoOptions, XdpOptions, XdpSeat, XdpSetup, bind_media, bind_plain,
     open_xdp, set_up_xdp,
 };
 use weirgate_shard::{Path, SocketId, TxBatch};
@@ -31,8 +31,12 @@ struct Bench {
 }
 
 fn set_up(shards: u16) -> XdpSetup {
+    set_up_at("wa", shards)
+}
+
+fn set_up_at(interface: &str, shards: u16) -> XdpSetup {
     let options = XdpOptions {
-        interfaces: vec!["wa".to_owned()],
+        interfaces: vec![interface.to_owned()],
         listen: vec!["0.0.0.0:10000".parse().unwrap()],
         shards,
     };
@@ -51,12 +55,13 @@ impl Bench {
             ..IoOptions::default()
         };
         let seats = set_up(shards).seats.into_iter();
-        let open = |seat| {
-            let backend = open_xdp(seat, &options).unwrap();
-            assert_eq!(backend.kind(), IoKind::Xdp);
-            Self { backend }
-        };
-        seats.map(open).collect()
+        seats.map(|seat| Self::at(seat, &options)).collect()
+    }
+
+    fn at(seat: XdpSeat, options: &IoOptions) -> Self {
+        let backend = open_xdp(seat, options).unwrap();
+        assert_eq!(backend.kind(), IoKind::Xdp);
+        Self { backend }
     }
 
     fn one() -> Self {
@@ -329,6 +334,37 @@ fn long_trains_go_by_sockets_and_nothing_overtakes_them() {
     assert_eq!(after.xdp.datagrams_out - before.xdp.datagrams_out, 3);
     assert_eq!(after.datagrams_out - before.datagrams_out, 9);
     assert_eq!(after.trains_out - before.trains_out, 1);
+}
+
+#[test]
+fn an_interface_that_is_named_may_do_without_its_drivers_help() {
+    let Some(namespaces) = Namespaces::new(1) else {
+        return;
+    };
+    for command in [
+        "ip link add wbr type bridge",
+        "ip address flush dev wa",
+        "ip link set wa master wbr",
+        "ip address add 10.71.0.1/24 dev wbr",
+        "ip link set wbr up",
+    ] {
+        run(command);
+    }
+    let set_up = set_up_at("wbr", 1);
+    assert_eq!(set_up.summary, "wbr: generic XDP, copy mode, 1 queue");
+    let seat = set_up.seats.into_iter().next().unwrap();
+    let mut bench = Bench::at(seat, &IoOptions::default());
+    let local = bench.add(0, bind_plain(HERE[0].parse().unwrap(), 0).unwrap());
+    let peer = namespaces.peer(THERE[0]);
+    let path = path(0, None, peer.local_addr().unwrap());
+    bench.send_until_by_frames(path, &peer);
+    for number in 0..100 {
+        peer.send_to(&payload(number, 1000), local).unwrap();
+    }
+    for (number, got) in (0..).zip(bench.receive_count(100)) {
+        assert_eq!(got.bytes, payload(number, 1000));
+    }
+    assert_eq!(bench.backend.counters().xdp.datagrams_in, 100);
 }
 
 #[test]
