@@ -6,12 +6,16 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/proxy.rs"]
+mod support;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use weirgate_loadgen::latency::LatencySink;
 use weirgate_loadgen::leg::{Leg, Protection, Route, bind};
 use weirgate_loadgen::marker::PayloadFormat;
 use weirgate_loadgen::receiver::{FlowConfig, FlowStats, Receiver, ReceiverConfig};
@@ -20,23 +24,15 @@ use weirgate_loadgen::sender::{
 };
 use weirgate_loadgen::srtp_leg::{SrtpKey, SrtpSuite};
 
-const SSRC: u32 = 77;
+use support::{Fate, LATE, carry};
 
-/// What the link does to the n-th datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Pass,
-    Drop,
-    Double,
-    Flip,
-    /// Goes after the next one.
-    Swap,
-}
+const SSRC: u32 = 77;
 
 struct Outcome {
     sent: StreamTotals,
     flow: FlowStats,
     not_authentic: u64,
+    latency: LatencySink,
 }
 
 async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
@@ -49,6 +45,7 @@ async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
     };
     let route = Route::muxed(link.local_addr().unwrap());
 
+    let latency = weirgate_loadgen::latency::sink();
     let mut receiver = Receiver::new(ReceiverConfig::default());
     receiver.add(FlowConfig {
         ssrc: SSRC,
@@ -60,7 +57,7 @@ async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
         streams: vec![1],
         transport_cc_id: None,
         asked_ns: 0,
-        latency: weirgate_loadgen::latency::sink(),
+        latency: Arc::clone(&latency),
     });
     let receiver = Arc::new(Mutex::new(receiver));
     let receiving = bind(localhost).unwrap();
@@ -78,35 +75,7 @@ async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
     let sending = bind(localhost).unwrap();
     let from = sending.local_addr().unwrap();
     let sending = Leg::start(sending, None, route, &protection, None, feedback).unwrap();
-    let link = tokio::spawn(async move {
-        let mut buffer = [0; 2048];
-        let mut held = None;
-        let mut number = 0;
-        loop {
-            let (len, sender) = link.recv_from(&mut buffer).await.unwrap();
-            // RTCP and what the receiver sends do not count.
-            if sender != from || (192..=223).contains(&buffer[1]) {
-                continue;
-            }
-            let fate = fate(number);
-            number += 1;
-            match fate {
-                Fate::Drop => continue,
-                Fate::Swap => {
-                    held = Some(buffer[..len].to_vec());
-                    continue;
-                }
-                Fate::Flip => buffer[len / 2] ^= 4,
-                Fate::Pass | Fate::Double => {}
-            }
-            for _ in 0..1 + u8::from(fate == Fate::Double) {
-                link.send_to(&buffer[..len], to).await.unwrap();
-            }
-            if let Some(held) = held.take() {
-                link.send_to(&held, to).await.unwrap();
-            }
-        }
-    });
+    let link = tokio::spawn(carry(link, from.port(), to, fate));
 
     let stream = Stream::new(
         StreamConfig {
@@ -148,6 +117,7 @@ async fn over_a_link(suite: SrtpSuite, fate: fn(u64) -> Fate) -> Outcome {
         sent: stream.totals(),
         flow,
         not_authentic,
+        latency,
     }
 }
 
@@ -188,4 +158,31 @@ async fn every_kind_of_harm_is_reported_exactly() {
     assert_eq!((flow.duplicates, flow.reordered, flow.corrupt), (2, 2, 0));
     assert_eq!(flow.renumbered, 0);
     assert_eq!(outcome.not_authentic, 4);
+}
+
+#[tokio::test]
+async fn a_delay_is_reported_as_long_as_it_was() {
+    let outcome = over_a_link(SrtpSuite::AeadAes128Gcm, |_| Fate::Late).await;
+    let flow = outcome.flow;
+    assert_eq!(flow.lost(outcome.sent.packets), 0);
+    assert_eq!((flow.duplicates, flow.reordered), (0, 0));
+    let latency = outcome.latency.lock().unwrap().all();
+    assert_eq!(latency.len(), flow.unique);
+    // Histograms keep three digits. How much longer it may be is for a test with the machine to itself.
+    let least = LATE.as_nanos() as u64;
+    assert!(latency.min() >= least - least / 1000, "{}", latency.min());
+}
+
+#[tokio::test]
+async fn who_is_late_is_overtaken_and_not_lost() {
+    let outcome = over_a_link(SrtpSuite::AeadAes128Gcm, |number| match number {
+        40 | 110 | 180 => Fate::Late,
+        _ => Fate::Pass,
+    })
+    .await;
+    let flow = outcome.flow;
+    assert_eq!(flow.lost(outcome.sent.packets), 0);
+    assert_eq!((flow.duplicates, flow.reordered), (0, 3));
+    let latency = outcome.latency.lock().unwrap().all();
+    assert!(latency.max() >= LATE.as_nanos() as u64);
 }
