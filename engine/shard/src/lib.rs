@@ -34,6 +34,7 @@ mod rtcp_in;
 mod shard;
 mod source;
 mod stats;
+mod streams;
 mod ticks;
 mod time;
 mod transport;
