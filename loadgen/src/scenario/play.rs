@@ -376,6 +376,8 @@ impl Watch<'_> {
     }
 
     async fn until_measured(&mut self) -> Ending {
+        // What came while they joined belongs to no measured second.
+        self.sample(false);
         let begin = Instant::now();
         let total = self.scenario.duration;
         loop {
