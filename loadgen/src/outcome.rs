@@ -76,8 +76,11 @@ impl Outcome {
         let seconds: f64 = measured().map(|second| second.length_s).sum();
         if seconds > 0.0 {
             measured().map(of).sum::<u64>() as f64 / seconds
+        } else if self.seconds > 0.1 {
+            total as f64 / self.seconds
         } else {
-            total as f64 / self.seconds.max(0.001)
+            // It ended before it was measured.
+            0.0
         }
     }
 }

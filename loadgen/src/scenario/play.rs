@@ -157,17 +157,11 @@ impl Scenario {
             Ok(()) => self.play(api, &rooms, interrupt, progress).await,
             Err(error) => Err(error),
         };
-        let is_gone = matches!(
-            &result,
-            Ok(Outcome {
-                ending: Ending::ServerFailed(_),
-                ..
-            })
-        );
-        if !is_gone {
+        // What is left behind goes on being sent to, and would reach whoever has the ports next.
+        if !matches!(&result, Ok((_, true))) {
             close_rooms(api, &rooms).await;
         }
-        result
+        result.map(|(outcome, _)| outcome)
     }
 
     /// Rooms are kept in `opened` even where a later one could not be made.
@@ -188,13 +182,14 @@ impl Scenario {
         Ok(())
     }
 
+    /// The outcome, and whether the server is gone, so that nobody need say good-bye.
     async fn play(
         &self,
         api: &Api,
         places: &[(Place, usize, usize)],
         interrupt: &Interrupt,
         progress: &dyn Progress,
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, bool)> {
         let manner = Manner {
             transport: self.transport,
             ip: self.plain_ip,
@@ -219,6 +214,7 @@ impl Scenario {
             scenario: self,
             probe: Probe::start(api),
             flowing: Flowing::new(),
+            is_server_gone: false,
             sampler,
             recent: latency::histogram(),
             run: &run,
@@ -246,11 +242,12 @@ impl Scenario {
         run.generator.end_streams();
         let has_drained = watch.drain().await;
         watch.sample(false);
+        let is_gone = watch.is_server_gone;
         let timeline = watch.sampler.timeline();
         let outcome = measured.outcome(self, &run, began, timeline, has_drained, ending);
-        run.end(matches!(outcome.ending, Ending::ServerFailed(_)));
+        run.end(is_gone);
         joining.end(MAX_LEAVING).await;
-        Ok(outcome)
+        Ok((outcome, is_gone))
     }
 }
 
@@ -322,6 +319,7 @@ struct Watch<'a> {
     scenario: &'a Scenario,
     probe: Probe,
     flowing: Flowing,
+    is_server_gone: bool,
     sampler: Sampler,
     /// Latencies of the measured time, for the progress bar.
     recent: Histogram<u64>,
@@ -392,7 +390,10 @@ impl Watch<'_> {
             let p99 = Duration::from_nanos(self.recent.value_at_quantile(0.99));
             self.progress.running(begin.elapsed(), total, arrived, p99);
             let silence = self.flowing.check(sent, arrived.received);
-            let stalled = silence.map(Ending::ServerFailed);
+            let stalled = silence.map(|why| {
+                self.is_server_gone = true;
+                Ending::ServerFailed(why)
+            });
             if let Some(ending) = self.early_ending().or(stalled) {
                 self.sample(true);
                 return ending;
@@ -421,11 +422,13 @@ impl Watch<'_> {
         risen.elapsed() >= QUIET
     }
 
-    fn early_ending(&self) -> Option<Ending> {
+    fn early_ending(&mut self) -> Option<Ending> {
         if self.interrupt.is_set() {
             return Some(Ending::Interrupted);
         }
-        self.probe.failure().map(Ending::ServerFailed)
+        let why = self.probe.failure()?;
+        self.is_server_gone = true;
+        Some(Ending::ServerFailed(why))
     }
 
     /// Where one after another fails, all others would too.
