@@ -45,6 +45,8 @@ pub struct Sim {
     pub sent: VecDeque<Sent>,
     pub events: Vec<Event>,
     pub crossed: usize,
+    /// Whether the driver can not send now.
+    pub is_stuck: bool,
     answers: VecDeque<(u64, Result<Answer, Refusal>)>,
     batch: TxBatch,
     next_token: u64,
@@ -71,6 +73,7 @@ impl Sim {
             sent: VecDeque::new(),
             events: Vec::new(),
             crossed: 0,
+            is_stuck: false,
             answers: VecDeque::new(),
             batch: TxBatch::new(1 << 20),
             next_token: 1,
@@ -200,6 +203,11 @@ impl Sim {
                 while self.shards[shard].poll_transmit(self.now, &mut self.batch) {
                     moved = true;
                     for train in self.batch.trains() {
+                        if self.is_stuck {
+                            let segments = train.segments;
+                            self.shards[shard].send_failed(&self.batch, train, segments);
+                            continue;
+                        }
                         let bytes = self.batch.train_bytes(train);
                         for datagram in bytes.chunks(usize::from(train.segment_len)) {
                             self.sent.push_back(Sent {
