@@ -61,11 +61,16 @@ export async function waitFor(child, log, what, ready) {
     throw new Error(`${what} did not start:\n${tail}`);
 }
 
-/** Memory that is these processes' alone and their part of what is shared, in bytes. */
+/** Memory that is these processes' alone and their part of what is shared, in bytes; of those that run. */
 export function memoryBytes(pids) {
     let kib = 0;
     for (const pid of pids) {
-        const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+        let text;
+        try {
+            text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+        } catch {
+            continue;
+        }
         kib += Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0);
     }
     return kib * 1024;

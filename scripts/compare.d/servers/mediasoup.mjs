@@ -35,7 +35,10 @@ export async function start({ core, ip }) {
     const entry = main ?? exports?.['.']?.default ?? 'node/lib/index.js';
     const loaded = await import(pathToFileURL(path.resolve(folder, entry)).href);
     const mediasoup = loaded.createWorker ? loaded : loaded.default;
-    const worker = await mediasoup.createWorker({ logLevel: 'error' });
+    const worker = await mediasoup.createWorker({
+        logLevel: 'error',
+        workerBin: process.env.MEDIASOUP_WORKER_BIN,
+    });
     try {
         execFileSync('taskset', ['-a', '-c', '-p', String(core), String(worker.pid)], {
             stdio: 'ignore',
@@ -43,6 +46,7 @@ export async function start({ core, ip }) {
         const adapter = await serve(await MediasoupAdapter.start(worker, ip));
         const close = async () => {
             await adapter.close();
+            if (worker.subprocessClosed) return;
             const gone = new Promise((resolve) => worker.once('subprocessclose', resolve));
             worker.close();
             await gone;
