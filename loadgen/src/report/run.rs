@@ -145,6 +145,16 @@ fn facts(outcome: &Outcome) -> Vec<Fact> {
     );
     summary.fact("not authentic", count(outcome.refused.not_authentic));
     summary.fact("corrupt", count(totals.corrupt));
+    // Shown where there is something to show.
+    for (name, number) in [
+        ("wrong timestamps", totals.wrong_timestamps),
+        ("wrong headers", totals.wrong_headers),
+        ("layer switches", totals.layer_switches),
+    ] {
+        if number > 0 {
+            summary.fact(name, count(number));
+        }
+    }
     if let Some(length) = figures::mean_train(outcome) {
         summary.fact("datagrams per train", format!("{length:.2}"));
     }
