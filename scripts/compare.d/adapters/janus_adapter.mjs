@@ -126,7 +126,7 @@ export class JanusAdapter {
         await this.#session.detach(transport.handle);
     }
 
-    async produce(transportId, { kind, rtpParameters, appData: _ }) {
+    async produce(transportId, { kind, rtpParameters }) {
         const transport = found(this.#transports, transportId, 'transport');
         if (!transport.publishes) throw new ApiError(409, 'conflict', 'this transport receives');
         const { mid } = rtpParameters;
