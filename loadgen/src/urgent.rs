@@ -5,8 +5,8 @@ use thread_priority::{
     set_thread_priority_and_policy, thread_native_id,
 };
 
-/// The lowest of the real-time priorities: above all that have none.
-const PRIORITY: u8 = 1;
+/// Above all normal threads, below whatever the host's owner holds for more urgent.
+const PRIORITY: u8 = 10;
 
 /// Lets this thread run as soon as it is woken, where this program may. Where it may not, how late
 /// it was is told with the figures.

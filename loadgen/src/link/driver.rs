@@ -7,16 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use thread_priority::{
-    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tun_rs::SyncDevice;
 
 use super::direction::Direction;
 use super::figures::Figures;
 use super::plan::{Both, Plan, Step};
+use crate::urgent::become_urgent;
 
 /// Packets read from one device before those due are written.
 const MAX_BATCH: usize = 32;
@@ -24,8 +21,6 @@ const MAX_BATCH: usize = 32;
 const MAX_SPARE: usize = 4096;
 /// Larger than any packet a device hands out.
 const BUFFER_LEN: usize = 65_536;
-/// Above all normal threads, below whatever the host's owner holds for more urgent.
-const PRIORITY: u8 = 10;
 
 /// How the link is driven.
 #[derive(Debug, Clone, Copy)]
@@ -296,14 +291,4 @@ fn is_for_later(error: &std::io::Error) -> bool {
         error.kind(),
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
     )
-}
-
-/// A link that must wait for its turn delays packets. Where it may not be urgent, its figures say
-/// how late it was.
-fn become_urgent() {
-    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    if let Ok(priority) = PRIORITY.try_into() {
-        let priority = ThreadPriority::Crossplatform(priority);
-        let _ = set_thread_priority_and_policy(thread_native_id(), priority, policy);
-    }
 }

@@ -139,31 +139,7 @@ impl Stream {
         let captured_ns = start_ns + planned.captured_ns;
         let timestamp = self.timestamp(planned.captured_ns);
         let sequence = self.config.first_sequence.wrapping_add(index as u16);
-        let marker = Marker {
-            stream: self.config.stream,
-            index,
-            intended_ns: start_ns + planned.at_ns,
-            frame: planned.frame,
-            timestamp,
-            key_frame: planned.key_frame,
-        };
-        let mut payload = Vec::with_capacity(planned.payload_bytes + PayloadFormat::MAX_BYTES);
-        let position = FramePosition {
-            frame: planned.frame,
-            first: planned.first,
-            key_frame: planned.key_frame,
-            height: match self.config.shape {
-                Shape::Video(video) => video.height,
-                Shape::Audio(_) => 0,
-            },
-        };
-        self.config.format.write(position, &mut payload);
-        let rest = planned
-            .payload_bytes
-            .saturating_sub(payload.len())
-            .max(MARKER_BYTES);
-        marker.write(rest, &mut payload);
-
+        let payload = self.payload(planned, index, timestamp, start_ns);
         state.totals.packets += 1;
         state.totals.payload_bytes += payload.len() as u64;
         state.totals.key_frames += u64::from(planned.first && planned.key_frame);
@@ -258,6 +234,35 @@ impl Stream {
             octet_count: state.totals.payload_bytes as u32,
             ..SenderReport::default()
         })
+    }
+
+    /// Descriptor, marker and filler.
+    fn payload(&self, planned: &Planned, index: u64, timestamp: u32, start_ns: u64) -> Vec<u8> {
+        let marker = Marker {
+            stream: self.config.stream,
+            index,
+            intended_ns: start_ns + planned.at_ns,
+            frame: planned.frame,
+            timestamp,
+            key_frame: planned.key_frame,
+        };
+        let mut payload = Vec::with_capacity(planned.payload_bytes + PayloadFormat::MAX_BYTES);
+        let position = FramePosition {
+            frame: planned.frame,
+            first: planned.first,
+            key_frame: planned.key_frame,
+            height: match self.config.shape {
+                Shape::Video(video) => video.height,
+                Shape::Audio(_) => 0,
+            },
+        };
+        self.config.format.write(position, &mut payload);
+        let rest = planned
+            .payload_bytes
+            .saturating_sub(payload.len())
+            .max(MARKER_BYTES);
+        marker.write(rest, &mut payload);
+        payload
     }
 
     fn timestamp(&self, captured_ns: u64) -> u32 {
