@@ -17,6 +17,10 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// whole frames at once and for the next consumer.
 const WANTED_FACTOR: u64 = 2;
 
+/// The lowest layer is kept while the target is at least this share of it: a target that swings below
+/// what the path carries is no reason for no picture at all.
+const KEPT_PERCENT: u64 = 85;
+
 /// The consumers of one transport and what there is for them, side by side.
 #[derive(Debug, Default)]
 struct Wishes {
@@ -122,6 +126,12 @@ impl Shard {
             };
             let start = wishes.layers.len();
             source.layers(now, consumer.config.consumer_type, &mut wishes.layers);
+            if consumer.kind == MediaKind::Video
+                && consumer.allocation.layer.is_some()
+                && let Some(lowest) = wishes.layers.get_mut(start)
+            {
+                lowest.bps = lowest.bps * KEPT_PERCENT / 100;
+            }
             let own = &wishes.layers[start..];
             let signaled = source.config.encodings.first();
             let signaled = signaled.map_or(1, |encoding| encoding.temporal_layers);

@@ -205,6 +205,28 @@ fn depart(
     if !gate.tags.has_room() {
         gate.batch.finish_tags(gate.tags);
     }
+    count(
+        departure,
+        now,
+        &draft,
+        len,
+        consumer,
+        transport,
+        gate.counters,
+    );
+    Outcome::Done
+}
+
+/// Takes note of a packet that leaves.
+fn count(
+    departure: Departure,
+    now: Timestamp,
+    draft: &Draft<'_>,
+    len: usize,
+    consumer: &mut Consumer,
+    transport: &mut Transport,
+    counters: &mut Counters,
+) {
     transport.traffic.sent.add(now, len);
     let kind = match (departure.purpose, consumer.kind) {
         (Purpose::Repair, _) => PacketKind::Rtx,
@@ -213,15 +235,14 @@ fn depart(
     };
     transport.note_sent(now, draft.transport_sequence, len, kind);
     match departure.purpose {
-        Purpose::Media => count_media(now, &draft, len, consumer, transport, gate.counters),
+        Purpose::Media => count_media(now, draft, len, consumer, transport, counters),
         Purpose::Repair => {
             transport.traffic.rtx_sent.add(now, len);
             consumer.resent += 1;
             consumer.resent_bytes += len as u64;
-            gate.counters.packets_retransmitted += 1;
+            counters.packets_retransmitted += 1;
         }
     }
-    Outcome::Done
 }
 
 /// A packet that leaves for the first time.

@@ -52,6 +52,26 @@ pub(crate) struct PlainEnd {
     pub(crate) connected: bool,
 }
 
+impl PlainEnd {
+    /// One that knows no remote.
+    pub(crate) const fn new(
+        rtp_socket: SocketId,
+        rtp_local: SocketAddr,
+        rtcp: Option<(SocketId, SocketAddr)>,
+        comedia: bool,
+    ) -> Self {
+        Self {
+            rtp_socket,
+            rtp_local,
+            rtcp,
+            rtp_remote: None,
+            rtcp_remote: None,
+            comedia,
+            connected: false,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum TransportKind {
     WebRtc(IceAgent),

@@ -50,15 +50,7 @@ impl Shard {
                 comedia,
                 srtp,
             } => {
-                let end = PlainEnd {
-                    rtp_socket,
-                    rtp_local,
-                    rtcp,
-                    rtp_remote: None,
-                    rtcp_remote: None,
-                    comedia,
-                    connected: false,
-                };
+                let end = PlainEnd::new(rtp_socket, rtp_local, rtcp, comedia);
                 self.create_plain(id, end, srtp.as_ref())
             }
             CommandBody::ConnectPlain {

@@ -11,7 +11,7 @@ use crate::consumer::Consumer;
 use crate::reports::REPORT_INTERVAL;
 use crate::shard::{Object, Shard};
 use crate::source::Source;
-use crate::transport::{MAX_USED_SSRCS, SentSsrc};
+use crate::transport::{MAX_USED_SSRCS, SentSsrc, Transport};
 use crate::{ShardNo, SourceNo, Timestamp};
 
 impl Shard {
@@ -173,24 +173,7 @@ impl Shard {
         let first_sequence = (self.rng.next_u32() & 0x7fff) as u16;
         let first_rtx_sequence = (self.rng.next_u32() & 0x7fff) as u16;
         let (transport_index, transport) = self.find_transport(transport_id)?;
-        let ssrcs = [Some(config.ssrc), config.rtx_ssrc];
-        if ssrcs
-            .iter()
-            .flatten()
-            .any(|ssrc| transport.used_ssrcs.contains(ssrc))
-        {
-            return refuse(
-                RefusalKind::Conflict,
-                "the SSRC was used on this transport before: it can not start over under one key",
-            );
-        }
-        if transport.used_ssrcs.len() + 2 > MAX_USED_SSRCS {
-            return refuse(
-                RefusalKind::OverCapacity,
-                "the transport had too many consumers",
-            );
-        }
-        transport.used_ssrcs.extend(ssrcs.iter().flatten());
+        take_ssrcs(transport, &config)?;
         let Some(source) = self.sources.get_mut(source_index as usize) else {
             return not_found("producer", config.producer);
         };
@@ -297,4 +280,24 @@ impl Shard {
         self.want_key_frame_for(now, index);
         Ok(Answer::Done)
     }
+}
+
+/// Marks a consumer's SSRCs as used on its transport.
+fn take_ssrcs(transport: &mut Transport, config: &ConsumerConfig) -> Result<(), Refusal> {
+    let ssrcs = [Some(config.ssrc), config.rtx_ssrc].into_iter().flatten();
+    let mut known = ssrcs.clone();
+    if known.any(|ssrc| transport.used_ssrcs.contains(&ssrc)) {
+        return refuse(
+            RefusalKind::Conflict,
+            "the SSRC was used on this transport before: it can not start over under one key",
+        );
+    }
+    if transport.used_ssrcs.len() + 2 > MAX_USED_SSRCS {
+        return refuse(
+            RefusalKind::OverCapacity,
+            "the transport had too many consumers",
+        );
+    }
+    transport.used_ssrcs.extend(ssrcs);
+    Ok(())
 }
