@@ -47,11 +47,6 @@ class ShapedCall {
         this.receivers.push(await this.#join(browser, `Receiver${index}.${page}`, { video: "0", audio: "0" }));
       }
     }
-    for (const receiver of this.receivers) {
-      await until(`${receiver.name} to see a picture`, async () => (await this.received(receiver))?.raw.framesDecoded > 0, {
-        timeout: 20_000,
-      });
-    }
   }
 
   async #launch({ executable = CHROMIUM, flags = [] }) {
@@ -67,9 +62,16 @@ class ShapedCall {
     return joinCall(browser, this.server, { room: "r", name, context, ...query });
   }
 
-  /** The one video that `receiver` gets. */
+  /** The browser's figures of the one video that `receiver` gets; with a time only before it has any. */
   async received(receiver) {
-    return [...(await receiver.received()).values()].find((it) => it.kind === "video");
+    const video = [...(await receiver.received()).values()].find((it) => it.kind === "video");
+    return video?.raw ?? { timestamp: Date.now() };
+  }
+
+  /** Until the first receiver has a picture. */
+  async seen() {
+    const [receiver] = this.receivers;
+    await until("a picture", async () => (await this.received(receiver)).framesDecoded > 0, { timeout: 20_000 });
   }
 
   /**
@@ -93,7 +95,7 @@ class ShapedCall {
 
   async #look() {
     const received = [];
-    for (const receiver of this.receivers) received.push((await this.received(receiver)).raw);
+    for (const receiver of this.receivers) received.push(await this.received(receiver));
     return received;
   }
 

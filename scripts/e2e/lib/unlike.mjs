@@ -48,7 +48,7 @@ export async function eachGetsWhatFits(call, tell) {
 export async function followsItsLink(call, tell) {
   const [receiver] = call.receivers;
   const [host] = call.hosts;
-  const height = async () => (await call.received(receiver)).raw.frameHeight;
+  const height = async () => (await call.received(receiver)).frameHeight;
   const full = await until("the largest picture", async () => ((await height()) >= 540 ? height() : 0), { timeout: 20_000 });
   const took = async (what, reached, timeout) => {
     const began = performance.now();

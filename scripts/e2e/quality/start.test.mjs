@@ -22,6 +22,7 @@ describe("the start at 30 ms", { skip: farHostMissing() }, () => {
 
   it("a picture within 500 ms, the largest within 5 s", { timeout: 300_000 }, (t) => judged(t, async (tell) => {
     const [receiver] = call.receivers;
+    await call.seen();
     await sleep(5_000);
     const first = [];
     const top = [];
@@ -33,7 +34,7 @@ describe("the start at 30 ms", { skip: farHostMissing() }, () => {
         return consumer?.firstFrameMs !== undefined && consumer;
       }, { interval: 20 });
       first.push(Math.round(firstFrameMs));
-      await until("the largest picture", async () => (await call.received(receiver)).raw.frameHeight >= 540, {
+      await until("the largest picture", async () => (await call.received(receiver)).frameHeight >= 540, {
         timeout: 20_000,
         interval: 50,
       });

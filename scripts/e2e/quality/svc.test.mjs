@@ -51,21 +51,22 @@ for (const sender of [{ codec: "vp8", simulcast: "1" }, ...SENDERS]) {
 
 async function switchesDecode(call, tell) {
   const [receiver] = call.receivers;
+  await call.seen();
   await sleep(8_000);
   const { id } = (await receiver.state()).consumers.find((it) => it.kind === "video");
-  const before = (await call.received(receiver)).raw;
+  const before = await call.received(receiver);
   await watchPictures(receiver);
   const heights = new Set();
   for (let number = 0; number < SWITCHES; number += 1) {
     const layers = { spatialLayer: number % 3, temporalLayer: Math.floor(number / 3) % 3 };
     await call.server.api("POST", `/v1/consumers/${id}/preferred-layers`, layers);
     await sleep(SWITCH_INTERVAL_MS);
-    if (number % 10 === 0) heights.add((await call.received(receiver)).raw.frameHeight);
+    if (number % 10 === 0) heights.add((await call.received(receiver)).frameHeight);
   }
-  const { raw } = await call.received(receiver);
+  const now = await call.received(receiver);
   const { count, pauses } = await seenPictures(receiver, FREEZE_MAX_MS);
-  const asked = raw.pliCount - before.pliCount;
-  tell({ pictures: count, pauses, heights: [...heights], keyFramesAskedFor: asked, framesDropped: raw.framesDropped });
+  const asked = now.pliCount - before.pliCount;
+  tell({ pictures: count, pauses, heights: [...heights], keyFramesAskedFor: asked, framesDropped: now.framesDropped });
   assert.ok(heights.size > 1, `only ${[...heights]} were seen`);
   assert.deepEqual(pauses, [], "freezes");
   // A decoder that can not follow asks for a key frame.
