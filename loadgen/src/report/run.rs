@@ -143,6 +143,7 @@ fn facts(outcome: &Outcome) -> Vec<Fact> {
             count(totals.rtx_packets)
         ),
     );
+    summary.fact("RTX of all received", percent(totals.rtx_share()));
     summary.fact("not authentic", count(outcome.refused.not_authentic));
     summary.fact("corrupt", count(totals.corrupt));
     // Shown where there is something to show.
