@@ -33,6 +33,7 @@ function snapshot(session: Session): object {
       source,
       kind,
       paused,
+      wantedLayer: session.publisher.wantedLayers(producer.id),
     })),
     peers: [...session.roster.peers.values()].map(({ id, displayName, producers }) => ({
       id,

@@ -91,6 +91,8 @@ export interface Pushes {
   producerClosed: { producerId: string; peerId: string | null };
   producerPaused: { producerId: string };
   producerResumed: { producerId: string };
+  /** The highest layer that others take of an own producer; `null`: nobody takes any. */
+  producerWanted: { producerId: string; spatialLayer: number | null };
   consumerClosed: { consumerId: string };
   activeSpeaker: { peerId: string | null };
   transportClosed: { transportId: string };

@@ -198,6 +198,23 @@ describe("the others", () => {
     expect(session.roster.peers.has("bob")).toBe(false);
   });
 
+  it("are told of by what they take of an own producer", async () => {
+    await inCall();
+    const [id = ""] = ids().producers;
+    expect(session.publisher.wantedLayers(id)).toBeUndefined();
+    server.say({ name: "producerWanted", data: { producerId: id, spatialLayer: null } });
+    expect(session.publisher.wantedLayers(id)).toBeNull();
+    server.say({ name: "producerWanted", data: { producerId: id, spatialLayer: 1 } });
+    expect(session.publisher.wantedLayers(id)).toBe(1);
+    // Kept over a resume, forgotten with the producer.
+    server.lose();
+    server.connect();
+    await vi.waitFor(() => expect(session.resumes).toBe(1));
+    expect(session.publisher.wantedLayers(id)).toBe(1);
+    await session.unpublish("microphone");
+    expect(session.publisher.wantedLayers(id)).toBeUndefined();
+  });
+
   it("ends when kicked", async () => {
     await inCall();
     server.say({ name: "kicked", data: { reason: "too loud" } });

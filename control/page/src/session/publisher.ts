@@ -5,6 +5,7 @@ import type { Codec } from "../params.ts";
 import type { MediaKind, Source } from "../protocol.ts";
 import { type Link, SignalingError } from "../signaling.ts";
 import type { Connection } from "./connection.ts";
+import { type Highest, WantedLayers } from "./wanted_layers.ts";
 
 /** bit/s; enough for 720p camera and 1080p slides. */
 const CAMERA_BITRATE_MAX = 1_800_000;
@@ -31,6 +32,7 @@ export class Publisher {
   readonly #link: Link;
   readonly #options: PublishOptions;
   readonly #wanted = new Map<Source, Wanted>();
+  readonly #layers = new WantedLayers(() => this.producers().map((it) => it.producer));
   #device: Device | undefined;
   #connection: Connection | undefined;
 
@@ -43,7 +45,9 @@ export class Publisher {
   attach(device: Device | undefined, connection: Connection | undefined): void {
     this.#device = device;
     this.#connection = connection;
-    if (!connection) for (const wanted of this.#wanted.values()) wanted.producer = undefined;
+    if (connection) return;
+    for (const wanted of this.#wanted.values()) wanted.producer = undefined;
+    this.#layers.clear();
   }
 
   wants(): boolean {
@@ -54,6 +58,16 @@ export class Publisher {
     return [...this.#wanted.values()].flatMap(({ source, kind, paused, producer }) =>
       producer && !producer.closed ? [{ source, kind, paused, producer }] : [],
     );
+  }
+
+  /** The server told the highest layer that others take of a producer: what is above is not sent. */
+  setWantedLayers(producerId: string, highest: Highest): void {
+    this.#layers.set(producerId, highest);
+  }
+
+  /** What the server told; `undefined` where it told nothing, so that all is sent. */
+  wantedLayers(producerId: string): Highest | undefined {
+    return this.#layers.get(producerId);
   }
 
   paused(source: Source): boolean {
@@ -91,6 +105,7 @@ export class Publisher {
     if (!wanted?.producer) return;
     const { id } = wanted.producer;
     wanted.producer.close();
+    this.#layers.forget(id);
     await this.#tell("closeProducer", id);
   }
 
@@ -99,6 +114,7 @@ export class Publisher {
     for (const wanted of this.#wanted.values()) {
       if (!wanted.producer || !ids.includes(wanted.producer.id)) continue;
       wanted.producer.close();
+      this.#layers.forget(wanted.producer.id);
       wanted.producer = undefined;
     }
   }
@@ -138,8 +154,10 @@ export class Publisher {
     if (!producer) return;
     if (this.#wanted.get(wanted.source) !== wanted) {
       producer.close();
+      this.#layers.forget(producer.id);
       return this.#tell("closeProducer", producer.id);
     }
+    this.#layers.applyAll();
     if (producer.track !== wanted.track) await producer.replaceTrack({ track: wanted.track });
     if (wanted.paused) producer.pause();
     if (wanted.paused !== (producer.appData as { paused: boolean }).paused) await this.#applyPause(wanted);

@@ -295,6 +295,9 @@ export class Session extends Emitter<SessionEvents> {
 
   #pushed(push: Push): void {
     if (push.name === "kicked") return this.#end(push.data.reason || "You were removed from the call.");
+    if (push.name === "producerWanted") {
+      return this.publisher.setWantedLayers(push.data.producerId, push.data.spatialLayer);
+    }
     if (push.name === "transportClosed") {
       const connection = this.connections.find((it) => it.id === push.data.transportId);
       if (connection) this.#step(() => this.#rebuild(connection));
