@@ -167,14 +167,14 @@ impl Xdp {
         let Some(source) = from.or(way.source) else {
             return Outcome::BySockets;
         };
-        if usize::from(train.segment_len) + frame::overhead(to.ip()) > usize::from(way.hop.mtu) {
-            return Outcome::BySockets;
-        }
         let Some(port) = port_of(&mut self.ports, &way.hop) else {
             return Outcome::BySockets;
         };
-        let copies = !port.seat.socket.is_zero_copy();
-        if copies && (way.is_by_sockets() || train.segments >= self.train_for_sockets) {
+        let packet_len = usize::from(train.segment_len) + frame::overhead(to.ip());
+        let too_long = packet_len > usize::from(way.hop.mtu);
+        let cheaper_whole =
+            train.segments >= self.train_for_sockets && !port.seat.socket.is_zero_copy();
+        if too_long || cheaper_whole || way.is_by_sockets() {
             // Those behind it in the batch follow, for they would overtake it.
             way.by_sockets_from_now_on();
             return Outcome::BySockets;
