@@ -136,7 +136,7 @@ fn matching_codecs(
     enable_rtx: bool,
 ) -> Vec<RtpCodecParameters> {
     let codecs = consumable.codecs.iter();
-    codecs
+    let mut matching: Vec<_> = codecs
         .filter(|codec| enable_rtx || !codec.is_rtx())
         .filter_map(|codec| {
             let known = capabilities
@@ -148,7 +148,14 @@ fn matching_codecs(
                 ..codec.clone()
             })
         })
-        .collect()
+        .collect();
+    if matching
+        .iter()
+        .all(|codec| codec.is_red() || codec.is_rtx())
+    {
+        matching.retain(|codec| !codec.is_red());
+    }
+    matching
 }
 
 /// One way of bandwidth feedback at a time, and NACK only where something answers it.

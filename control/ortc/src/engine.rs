@@ -169,6 +169,7 @@ fn wire_codec(codec: &RtpCodecParameters) -> WireCodec {
     [
         ("audio/opus", WireCodec::Opus),
         ("audio/multiopus", WireCodec::Opus),
+        ("audio/red", WireCodec::Red),
         ("video/VP8", WireCodec::Vp8),
         ("video/VP9", WireCodec::Vp9),
         ("video/H264", WireCodec::H264),

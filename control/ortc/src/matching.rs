@@ -22,6 +22,11 @@ pub(crate) trait Codec {
         subtype.is_some_and(|subtype| subtype.eq_ignore_ascii_case("rtx"))
     }
 
+    /// RFC 2198: blocks of another codec, useless without it.
+    fn is_red(&self) -> bool {
+        self.is("audio/red")
+    }
+
     /// For an RTX codec, the payload type it repairs (RFC 4588 section 8.6).
     fn apt(&self) -> Option<u8> {
         integer(self.parameters(), "apt").and_then(|apt| u8::try_from(apt).ok())

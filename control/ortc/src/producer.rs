@@ -99,6 +99,12 @@ pub fn producer_rtp_mapping(
                 ),
             )
         };
+        let is_of_blocks = |other: &RtpCodecParameters| !other.is_rtx() && !other.is_red();
+        if codec.is_red() && !parameters.codecs.iter().any(is_of_blocks) {
+            let field = format!("rtpParameters.codecs[{index}]");
+            let message = "audio/red must have the codec of its blocks beside it";
+            return Err(OrtcError::unsupported(field, message));
+        }
         let mapped = router
             .codecs
             .iter()
@@ -262,8 +268,12 @@ fn router_rtx(router: &RtpCapabilities, media_payload_type: u8) -> Option<&RtpCo
         .find(|offered| offered.is_rtx() && offered.apt() == Some(media_payload_type))
 }
 
-/// The producer's own parameters, with the H.264 profile and level that were agreed on.
+/// The producer's own parameters, with the H.264 profile and level that were agreed on. Those of RED
+/// are payload types of the producer's leg, which are of no use to others.
 fn fmtp(codec: &RtpCodecParameters, offered: &RtpCodecCapability) -> crate::CodecParameters {
+    if codec.is_red() {
+        return crate::CodecParameters::new();
+    }
     let mut parameters = codec.parameters.clone();
     if codec.is("video/H264")
         && let Answer::Named(answer) = h264::answer(&codec.parameters, &offered.parameters)

@@ -9,8 +9,9 @@ use crate::{
     json::{CodecParameters, ParameterValue},
 };
 
-/// Every codec and header extension known, with mediasoup's ids and directions. Codecs without a
-/// payload type get one when a router is made; those with one have it from RFC 3551.
+/// Every codec and header extension known, with mediasoup's ids and directions, and `audio/red`
+/// (RFC 2198) beside them, which mediasoup has not. Codecs without a payload type get one when a
+/// router is made; those with one have it from RFC 3551.
 pub fn supported_rtp_capabilities() -> RtpCapabilities {
     RtpCapabilities {
         codecs: audio_codecs().into_iter().chain(video_codecs()).collect(),
@@ -100,6 +101,7 @@ fn audio_codecs() -> Vec<RtpCodecCapability> {
     for rate in [48_000, 32_000, 16_000, 8000] {
         codecs.push(audio("audio/telephone-event", None, rate, 1, Vec::new()));
     }
+    codecs.push(audio("audio/red", None, 48_000, 2, opus_feedback()));
     codecs
 }
 

@@ -4,7 +4,10 @@
 mod support;
 
 use serde_json::json;
-use support::{WITH_RTX, WITHOUT_RTX, chrome, consume, opus, produce, simulcast, video};
+use support::{
+    WITH_RTX, WITHOUT_RTX, chrome, consume, opus, opus_in_red, produce, produce_at, red_router,
+    simulcast, video,
+};
 use weirgate_ortc::{
     ConsumerOptions, MediaKind, PreferredLayers, ProducerType, RtpCapabilities, RtpParameters,
     can_consume, preferred_layers,
@@ -258,4 +261,37 @@ fn reserved_ssrcs_are_never_taken() {
         let rtx = parameters.encodings[0].rtx.unwrap().ssrc;
         assert!(ssrc != rtx && ![ssrc, rtx].contains(&0) && ![ssrc, rtx].contains(&1234));
     }
+}
+
+#[test]
+fn red_is_for_endpoints_that_have_it_and_never_alone() {
+    let error = produce(MediaKind::Audio, &opus_in_red()).err();
+    let field = error.map(|error| error.field().to_owned());
+    assert_eq!(field.as_deref(), Some("rtpParameters.codecs[0]"));
+
+    let router = red_router();
+    let producer = produce_at(&router, MediaKind::Audio, &opus_in_red()).unwrap();
+    let names = |capabilities: &RtpCapabilities| -> Vec<String> {
+        let parameters = consume(&producer, capabilities, WITHOUT_RTX).unwrap();
+        let codecs = parameters.codecs.iter();
+        codecs.map(|codec| codec.mime_type.clone()).collect()
+    };
+    assert_eq!(names(&router), ["audio/red", "audio/opus"]);
+    let parameters = consume(&producer, &router, WITHOUT_RTX).unwrap();
+    assert!(
+        parameters.codecs[0].parameters.is_empty(),
+        "they are of the producer's leg"
+    );
+    assert_eq!(names(&chrome()), ["audio/opus"]);
+    let mut red_only = router.clone();
+    red_only
+        .codecs
+        .retain(|codec| codec.mime_type == "audio/red");
+    assert!(!can_consume(&producer.consumable, &red_only));
+
+    let mut alone = opus_in_red();
+    alone["codecs"].as_array_mut().unwrap().truncate(1);
+    let error = produce_at(&router, MediaKind::Audio, &alone).err().unwrap();
+    assert_eq!(error.field(), "rtpParameters.codecs[0]");
+    assert!(error.to_string().contains("beside it"), "{error}");
 }

@@ -4,7 +4,10 @@
 mod support;
 
 use serde_json::json;
-use support::{Producer, WITH_RTX, WITHOUT_RTX, chrome, consume, opus, produce, simulcast, video};
+use support::{
+    Producer, WITH_RTX, WITHOUT_RTX, chrome, consume, opus, opus_in_red, produce, produce_at,
+    red_router, simulcast, video,
+};
 use uuid::Uuid;
 use weirgate_ortc::{
     ConsumerArgs, MediaKind, OrtcError, ProducerArgs, ProducerType, RtpParameters, consumer_config,
@@ -142,6 +145,28 @@ fn a_consumer_in_numbers() {
     assert_eq!(config.rtx_ssrc, None);
     assert_eq!(config.codecs[0].rtx_payload_type, None);
     assert!(!config.feedback.nack);
+}
+
+#[test]
+fn red_in_numbers() {
+    let router = red_router();
+    let producer = produce_at(&router, MediaKind::Audio, &opus_in_red()).unwrap();
+    let codecs = producer_of(&producer).unwrap().codecs;
+    let codecs: Vec<_> = codecs
+        .iter()
+        .map(|it| (it.payload_type, it.codec))
+        .collect();
+    assert_eq!(codecs, [(63, Codec::Red), (111, Codec::Opus)]);
+    let types = |capabilities| -> Vec<_> {
+        let parameters = consume(&producer, capabilities, WITHOUT_RTX).unwrap();
+        let codecs = consumer_of(&producer, &parameters).unwrap().codecs;
+        let codecs = codecs.iter();
+        codecs
+            .map(|it| (it.producer_payload_type, it.payload_type))
+            .collect()
+    };
+    assert_eq!(types(&router), [(63, 113), (111, 100)]);
+    assert_eq!(types(&chrome()), [(111, 100)]);
 }
 
 #[test]

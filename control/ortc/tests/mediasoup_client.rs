@@ -165,6 +165,37 @@ fn a_device_produces_and_consumes_every_codec() {
 }
 
 #[test]
+fn a_device_loads_and_consumes_red() {
+    let Some(mut device) = Device::start() else {
+        return;
+    };
+    let router = support::red_router();
+    let capabilities = parse_rtp_capabilities(&device.load(&router)).unwrap();
+    let has_red = |codec: &weirgate_ortc::RtpCodecCapability| codec.mime_type == "audio/red";
+    assert!(capabilities.codecs.iter().any(has_red));
+    let opus = device.produce(MediaKind::Audio, "audio/opus", Value::Null, Value::Null);
+    assert!(can_consume(&opus.consumable, &capabilities));
+
+    // The client's producers have one codec; RED comes from others.
+    let json = support::opus_in_red();
+    let producer = support::produce_at(&router, MediaKind::Audio, &json).unwrap();
+    let mut parameters = consume(&producer, &capabilities, WITHOUT_RTX).unwrap();
+    parameters.mid = Some("7".to_owned());
+    let answer = device.done(&json!({
+        "command": "consume", "id": "red", "producerId": "p", "kind": "audio",
+        "rtpParameters": parameters,
+    }));
+    assert_eq!(
+        answer["rtpParameters"]["codecs"][0]["mimeType"],
+        "audio/red"
+    );
+    assert_eq!(
+        answer["rtpParameters"]["codecs"][1]["mimeType"],
+        "audio/opus"
+    );
+}
+
+#[test]
 fn the_fixture_is_what_the_client_says() {
     let Some(mut device) = Device::start() else {
         return;

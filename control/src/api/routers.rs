@@ -11,7 +11,9 @@ use super::AppData;
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouterOptions {
-    /// Codecs of the router; none given: opus, VP8, VP9, H264 and AV1.
+    /// Codecs of the router; none given: opus, VP8, VP9, H264 and AV1. Beside those mediasoup has,
+    /// `audio/red` (RFC 2198; 48000, 2 channels) may be asked for: producers that send it name the
+    /// codec of its blocks too, and consumers without RED get the newest block of each packet.
     pub media_codecs: Option<Vec<RtpCodecCapability>>,
     /// The caller's.
     #[schema(value_type = Option<Object>)]

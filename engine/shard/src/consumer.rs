@@ -228,7 +228,7 @@ impl Consumer {
 
     /// Decides over a packet that just came, or was just repaired.
     pub(crate) fn offer(&mut self, source: &Source, encoding: u8, meta: &PacketMeta) -> Offered {
-        if self.is_idle(source) || self.payload_types(meta.payload_type).is_none() {
+        if self.is_idle(source) || !self.takes(source, meta.payload_type) {
             return Offered {
                 offer: Offer::Skip,
                 layers_changed: false,

@@ -170,6 +170,10 @@ fn depart(
         consumer.discarded += 1;
         return Outcome::Done;
     };
+    let Some(packet) = consumer.for_its_leg(source, packet) else {
+        consumer.discarded += 1;
+        return Outcome::Done;
+    };
     let offset = gate.batch.next_offset();
     let Some(slot) = gate.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
         return Outcome::BatchFull;
@@ -182,7 +186,7 @@ fn depart(
     let Some(draft) = draft else {
         return Outcome::Done;
     };
-    let Some(written) = write(&draft, consumer, slot) else {
+    let Some(written) = write(&draft, consumer, source, slot) else {
         consumer.discarded += 1;
         return Outcome::Done;
     };
@@ -338,7 +342,12 @@ pub(crate) fn next_transport_sequence(
     Some(sequence)
 }
 
-fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpWritten> {
+fn write(
+    draft: &Draft<'_>,
+    consumer: &Consumer,
+    source: &Source,
+    slot: &mut [u8],
+) -> Option<RtpWritten> {
     let ids = &consumer.config.extensions;
     let mut writer = RtpWriter::new(
         slot,
@@ -379,7 +388,9 @@ fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpW
     writer.payload(draft.packet.payload)?;
     let written = writer.finish()?;
     let payload = slot.get_mut(written.header_len + payload_offset..written.len)?;
-    rewrite(payload, &draft.packet.meta.layers, &draft.place);
+    let meta = &draft.packet.meta;
+    rewrite(payload, &meta.layers, &draft.place);
+    consumer.renumber_blocks(source, meta.payload_type, payload);
     Some(written)
 }
 

@@ -27,6 +27,7 @@ mod overload;
 mod padding;
 mod queue;
 mod rates;
+mod redundancy;
 mod repair_budget;
 mod reports;
 mod rng;

@@ -27,6 +27,8 @@ pub enum Codec {
     Av1,
     /// Forwarded as it is: no key frames are looked for.
     Other,
+    /// RFC 2198: blocks of the other codecs of its producer, each with the payload type of its leg.
+    Red,
 }
 
 /// The RTP header extensions the engine reads or writes.

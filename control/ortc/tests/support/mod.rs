@@ -43,11 +43,18 @@ pub(crate) struct Producer {
 }
 
 pub(crate) fn produce(kind: MediaKind, json: &Value) -> Result<Producer, OrtcError> {
-    let router = router();
+    produce_at(&router(), kind, json)
+}
+
+pub(crate) fn produce_at(
+    router: &RtpCapabilities,
+    kind: MediaKind,
+    json: &Value,
+) -> Result<Producer, OrtcError> {
     let mut rtp_parameters = parse_rtp_parameters(json)?;
     complete_producer_rtp_parameters(&mut rtp_parameters, None, "generated");
-    let mapping = producer_rtp_mapping(&rtp_parameters, &router)?;
-    let consumable = consumable_rtp_parameters(kind, &rtp_parameters, &router, &mapping);
+    let mapping = producer_rtp_mapping(&rtp_parameters, router)?;
+    let consumable = consumable_rtp_parameters(kind, &rtp_parameters, router, &mapping);
     Ok(Producer {
         kind,
         rtp_parameters,
@@ -86,6 +93,25 @@ pub(crate) fn opus() -> Value {
         "encodings": [{"ssrc": 1111, "dtx": false}],
         "rtcp": {"cname": "chrome", "reducedSize": true},
     })
+}
+
+/// A router that was asked for RED too.
+pub(crate) fn red_router() -> RtpCapabilities {
+    let mut codecs = default_media_codecs();
+    let red = json!({"mimeType": "audio/red", "clockRate": 48000, "channels": 2});
+    codecs.push(serde_json::from_value(red).unwrap());
+    generate_router_rtp_capabilities(&codecs).unwrap()
+}
+
+/// Chrome's opus, in RED where it has something to repeat.
+pub(crate) fn opus_in_red() -> Value {
+    let mut json = opus();
+    let red = json!({
+        "mimeType": "audio/red", "payloadType": 63, "clockRate": 48000, "channels": 2,
+        "parameters": {"111/111": ""}, "rtcpFeedback": [{"type": "transport-cc"}],
+    });
+    json["codecs"].as_array_mut().unwrap().insert(0, red);
+    json
 }
 
 /// One of Chrome's video codecs with RTX.

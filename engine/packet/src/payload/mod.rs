@@ -4,6 +4,7 @@ pub mod av1;
 pub mod dependency_descriptor;
 pub mod h264;
 mod picture_id;
+pub mod red;
 pub mod vp8;
 pub mod vp9;
 
@@ -19,6 +20,6 @@ pub fn is_key_frame(codec: Codec, payload: &[u8]) -> bool {
         Codec::Vp9 => vp9::begins_key_frame(payload),
         Codec::H264 => h264::begins_key_frame(payload),
         Codec::Av1 => av1::begins_key_frame(payload),
-        Codec::Opus | Codec::Other => false,
+        Codec::Opus | Codec::Other | Codec::Red => false,
     }
 }

@@ -9,7 +9,7 @@
 use weirgate_packet::payload::dependency_descriptor::{
     DependencyDescriptor, FrameDependencies, Indication,
 };
-use weirgate_packet::payload::{self, PictureId, av1, h264, vp8, vp9};
+use weirgate_packet::payload::{self, PictureId, av1, h264, red, vp8, vp9};
 use weirgate_packet::rtcp::{self, ExtendedBlock, RtcpPacket, TransportFeedback};
 use weirgate_packet::rtp::{self, RtpPacket};
 use weirgate_packet::{demux, dtls, stun};
@@ -81,8 +81,14 @@ pub fn payloads(bytes: &[u8]) {
         Codec::H264,
         Codec::Av1,
         Codec::Other,
+        Codec::Red,
     ] {
         payload::is_key_frame(codec, bytes);
+    }
+    if let Some((payload_type, block)) = red::primary(bytes) {
+        assert!(payload_type < 128 && bytes.ends_with(block));
+        let mut same = bytes.to_vec();
+        assert!(red::rewrite(&mut same, Some) && same == bytes);
     }
     if let Some(descriptor) = vp8::Vp8Descriptor::parse(bytes) {
         assert!(descriptor.len <= bytes.len());
