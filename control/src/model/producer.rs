@@ -25,6 +25,8 @@ pub struct Producer {
     pub config: ProducerConfig,
     /// Per encoding; empty until the engine tells.
     pub scores: Vec<ProducerScore>,
+    /// The highest layer that somebody takes; nothing until the engine tells, so that all is wanted.
+    pub wanted: Option<Option<u8>>,
     /// In order of creation.
     pub consumers: Vec<Uuid>,
 }

@@ -136,6 +136,7 @@ impl Rebuilt {
             record,
             config: config.clone(),
             scores: Vec::new(),
+            wanted: None,
             consumers: Vec::new(),
         };
         self.model.insert_producer(producer).ok()

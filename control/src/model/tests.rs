@@ -63,6 +63,7 @@ fn producer() -> Producer {
             key_frame_request_delay_ms: 0,
         },
         scores: Vec::new(),
+        wanted: None,
         consumers: Vec::new(),
     }
 }

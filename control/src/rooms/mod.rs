@@ -13,6 +13,7 @@ mod socket_io;
 mod speaker;
 mod token;
 mod view;
+mod wanted;
 
 use std::{
     collections::{BTreeMap, HashMap},

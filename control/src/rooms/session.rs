@@ -115,6 +115,8 @@ impl Service {
         let mut answer = self.join_answer(state, room, peer, true);
         answer["own"] = json!(own);
         room.tell_speaker(peer);
+        let transports = transports_of(state, session.place.as_ref()?);
+        peer.repeat_wanted(&transports, &state.model);
         Some(answer)
     }
 

@@ -154,16 +154,16 @@ impl Service {
 
     /// Tells the sender what somebody takes of its producer, so that it need not send the rest.
     fn producer_wanted(&self, state: &mut State, id: Uuid, spatial: Option<u8>) {
-        let Some(producer) = state.model.producers.get(&id) else {
+        let Some(producer) = state.model.producers.get_mut(&id) else {
             return;
         };
+        producer.wanted = Some(spatial);
         let Some(transport) = state.model.transports.get(&producer.transport) else {
             return;
         };
         let owner = transport.record.owner.as_ref();
         if let Some(owner) = owner {
-            let payload = json!({ "producerId": id, "spatialLayer": spatial });
-            state.rooms.tell_peer(owner, "producerWanted", &payload);
+            state.rooms.tell_wanted(owner, id, spatial);
         }
         let event = Event {
             router_id: Some(producer.router),

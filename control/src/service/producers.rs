@@ -57,6 +57,7 @@ impl Service {
             record,
             config,
             scores: Vec::new(),
+            wanted: None,
             consumers: Vec::new(),
         };
         let request = Request::CreateProducer {

@@ -1,6 +1,7 @@
 //! Coming back: after a lost connection, after a new control.
 
 use serde_json::json;
+use weirgate_wire::Event;
 
 use super::{join, produce, transport};
 use crate::support::{
@@ -35,6 +36,40 @@ async fn a_lost_connection_is_resumed() {
         .await;
     bob.event("producerPaused").await;
     assert!(!bob.events_so_far().await.contains(&"peerLeft".to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_wanted_of_a_producer_is_told_again() {
+    let host = Host::new();
+    let control = host.control(&[]).await;
+    let (mut ann, joined) = join(&control, "Ann").await;
+    let sending = transport(&mut ann, "send").await;
+    let camera = produce(&mut ann, &sending, "video", simulcast(&["l", "h"])).await;
+    for spatial in [None, Some(0)] {
+        host.engine.say(Event::ProducerWanted {
+            producer: camera.parse().unwrap(),
+            spatial,
+        });
+        let told = json!({ "producerId": camera, "spatialLayer": spatial });
+        assert_eq!(ann.event("producerWanted").await, told);
+    }
+    let resume = json!({ "roomId": "r", "resumeToken": joined["resumeToken"] });
+    let again = json!({ "producerId": camera, "spatialLayer": 0 });
+    drop(ann);
+    let mut ann = Client::connect(&control).await;
+    ann.ok("join", resume.clone()).await;
+    assert_eq!(ann.event("producerWanted").await, again);
+    control.kill().await;
+
+    // The engine tells a new control what it knows, before or after the peer is back.
+    let control = host.control(&[]).await;
+    let mut ann = Client::connect(&control).await;
+    ann.ok("join", resume).await;
+    host.engine.say(Event::ProducerWanted {
+        producer: camera.parse().unwrap(),
+        spatial: Some(0),
+    });
+    assert_eq!(ann.event("producerWanted").await, again);
 }
 
 #[tokio::test]
