@@ -63,6 +63,8 @@ pub struct FlowStats {
     pub stream: u32,
     /// It carries video.
     pub is_video: bool,
+    /// When it was asked for.
+    pub asked_ns: u64,
     /// Media packets, whatever they were, without RTX.
     pub packets: u64,
     /// Bytes of those on the wire.
@@ -139,6 +141,7 @@ impl Flow {
             stats: FlowStats {
                 stream: config.streams.first().copied().unwrap_or_default(),
                 is_video: config.format == PayloadFormat::Vp8,
+                asked_ns: config.asked_ns,
                 ..FlowStats::default()
             },
             runs: Runs::new(config.clock_rate),

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::participant::Member;
 use super::run::SentSoFar;
+use crate::clock::now_ns;
 use crate::latency;
 use crate::leg::lock;
 use crate::outcome::{Feedback, Refused, Tally};
@@ -64,7 +65,8 @@ impl Crowd {
         let mut left = lock(&self.left);
         left.count += 1;
         // Nobody knows whether a later packet was under way.
-        left.sums.add(&member, |flow| flow.end_index, None);
+        left.sums
+            .add(&member, |flow| flow.end_index, now_ns(), None);
     }
 
     /// Somebody could not join after all.
@@ -107,13 +109,14 @@ impl Crowd {
             let receiver = lock(&member.receiver);
             receiver
                 .stats()
-                .for_each(|flow| tally.add(flow, sent.of(flow.stream)));
+                .for_each(|flow| tally.add(flow, sent.of(flow.stream), sent.at_ns()));
         }
         tally
     }
 
     /// What came so far, whatever was sent meanwhile: missing is what lies before a packet that came.
     pub(super) fn tally_of_arrived(&self) -> Tally {
+        let now_ns = now_ns();
         let left = lock(&self.left);
         let mut tally = left.sums.audio;
         tally.merge(&left.sums.video);
@@ -122,7 +125,7 @@ impl Crowd {
             let receiver = lock(&member.receiver);
             receiver
                 .stats()
-                .for_each(|flow| tally.add(flow, flow.end_index));
+                .for_each(|flow| tally.add(flow, flow.end_index, now_ns));
         }
         tally
     }
@@ -131,7 +134,8 @@ impl Crowd {
     pub(super) fn sums(&self, sent: &SentSoFar, drops: &HashMap<u16, u64>) -> Sums {
         let mut sums = lock(&self.left).sums.clone();
         for member in lock(&self.members).values() {
-            sums.add(member, |flow| sent.of(flow.stream), Some(drops));
+            let at_ns = sent.at_ns();
+            sums.add(member, |flow| sent.of(flow.stream), at_ns, Some(drops));
         }
         sums
     }
@@ -161,6 +165,7 @@ impl Sums {
         &mut self,
         member: &Member,
         sent: impl Fn(&FlowStats) -> u64,
+        at_ns: u64,
         drops: Option<&HashMap<u16, u64>>,
     ) {
         let receiver = lock(&member.receiver);
@@ -170,7 +175,7 @@ impl Sums {
             } else {
                 &mut self.audio
             };
-            tally.add(flow, sent(flow));
+            tally.add(flow, sent(flow), at_ns);
             self.feedback.nacked_by_receivers += flow.nacked;
             self.feedback.key_frame_requests_by_receivers += flow.key_frame_requests;
             if let Some(ns) = flow.first_packet_ns {

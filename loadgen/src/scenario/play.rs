@@ -239,7 +239,7 @@ impl Scenario {
             None => watch.until_measured().await,
         };
         let measured = measure.end(&run, &processes);
-        run.generator.end_streams();
+        run.end_streams();
         let has_drained = watch.drain().await;
         watch.sample(false);
         let is_gone = watch.is_server_gone;

@@ -1,7 +1,7 @@
 //! What all participants of a run share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Run {
     server_gone: AtomicBool,
     streams: Mutex<HashMap<u32, Arc<Stream>>>,
     next_stream: AtomicU32,
+    /// 0 while something is sent.
+    streams_ended_ns: AtomicU64,
     joined: AtomicUsize,
     failures: Mutex<Vec<String>>,
     latest_failure: Mutex<String>,
@@ -68,6 +70,7 @@ impl Run {
             server_gone: AtomicBool::new(false),
             streams: Mutex::default(),
             next_stream: AtomicU32::new(0),
+            streams_ended_ns: AtomicU64::new(0),
             joined: AtomicUsize::new(0),
             failures: Mutex::default(),
             latest_failure: Mutex::default(),
@@ -92,7 +95,19 @@ impl Run {
         let packets = streams
             .iter()
             .map(|(&number, stream)| (number, stream.packets()));
-        SentSoFar(packets.collect())
+        SentSoFar {
+            packets: packets.collect(),
+            at_ns: match self.streams_ended_ns.load(Ordering::Relaxed) {
+                0 => now_ns(),
+                ended_ns => ended_ns,
+            },
+        }
+    }
+
+    /// Nothing is sent any more.
+    pub(super) fn end_streams(&self) {
+        self.generator.end_streams();
+        self.streams_ended_ns.store(now_ns(), Ordering::Relaxed);
     }
 
     pub(super) fn stream_totals(&self) -> Vec<StreamTotals> {
@@ -164,15 +179,23 @@ impl Run {
 }
 
 /// Packets sent by stream number.
-pub(super) struct SentSoFar(HashMap<u32, u64>);
+pub(super) struct SentSoFar {
+    packets: HashMap<u32, u64>,
+    at_ns: u64,
+}
 
 impl SentSoFar {
     pub(super) fn of(&self, stream: u32) -> u64 {
-        self.0.get(&stream).copied().unwrap_or_default()
+        self.packets.get(&stream).copied().unwrap_or_default()
+    }
+
+    /// Until when: now, or when sending ended.
+    pub(super) fn at_ns(&self) -> u64 {
+        self.at_ns
     }
 
     pub(super) fn all(&self) -> u64 {
-        self.0.values().sum()
+        self.packets.values().sum()
     }
 }
 

@@ -1,11 +1,18 @@
 //! Sums over the flows of a run.
 
+use crate::clock::NS_PER_S;
 use crate::outcome::Tally;
 use crate::receiver::FlowStats;
 
+/// Of a flow that was asked for so shortly before the end nothing need have come.
+const BEGINNING_NS: u64 = NS_PER_S;
+
 impl Tally {
-    /// Adds a flow whose stream has sent `sent` packets.
-    pub(super) fn add(&mut self, flow: &FlowStats, sent: u64) {
+    /// Adds a flow whose stream has sent `sent` packets until `at_ns`.
+    pub(super) fn add(&mut self, flow: &FlowStats, sent: u64, at_ns: u64) {
+        if flow.unique == 0 && flow.asked_ns + BEGINNING_NS > at_ns {
+            return;
+        }
         let lost = flow.lost(sent);
         self.merge(&Self {
             flows: 1,
