@@ -24,6 +24,8 @@ pub(crate) struct Choice {
     before_since: u64,
     newest_unit: u64,
     picture: Option<u64>,
+    /// The lowest spatial layer that was sent of the newest picture.
+    lowest: Option<u8>,
     /// The end of the newest picture was told to the receiver.
     is_ended: bool,
     /// What the source makes, as last seen.
@@ -45,6 +47,8 @@ pub(crate) struct Fate {
     pub(crate) is_sent: bool,
     /// The marker bit it leaves with.
     pub(crate) marker: bool,
+    /// A lower frame of its picture goes before it.
+    pub(crate) is_upper: bool,
 }
 
 impl Choice {
@@ -84,6 +88,10 @@ impl Choice {
         Fate {
             is_sent,
             marker: is_sent && (layers.marker || self.ends_picture(layers, wanted)),
+            is_upper: self.picture == Some(frame.picture)
+                && self
+                    .lowest
+                    .is_some_and(|lowest| lowest < frame.layer.spatial),
         }
     }
 
@@ -118,6 +126,7 @@ impl Choice {
         if begins_picture {
             self.picture = Some(frame.picture);
             self.is_ended = false;
+            self.lowest = None;
             self.settled = self.layer;
         }
         self.newest_unit = frame.unit;
@@ -130,6 +139,10 @@ impl Choice {
         let is_sent = self
             .layer
             .is_some_and(|layer| frame.present.contains(layer));
+        if is_sent {
+            let spatial = frame.layer.spatial;
+            self.lowest = Some(self.lowest.map_or(spatial, |lowest| lowest.min(spatial)));
+        }
         self.alive = if is_sent {
             self.alive.or(granted)
         } else {

@@ -20,7 +20,7 @@ mod targets;
 
 pub use packet_layers::PacketLayers;
 pub use reader::{Incoming, LayerReader};
-pub use rewrite::rewrite;
+pub use rewrite::{joined_header, rewrite};
 pub use selector::{Offer, Offered, Selector, Target};
 pub use splices::{Before, Origin, Place};
 pub use targets::{Layer, Targets};

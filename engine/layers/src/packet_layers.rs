@@ -61,6 +61,9 @@ pub struct PacketLayers {
     pub(crate) is_layered: bool,
     /// Pictures are counted in the payload, and left-out ones must not be missed (VP8).
     pub(crate) counts_pictures: bool,
+    /// Receivers that are not told of layers take the frames of a picture for one only where these
+    /// are joined (AV1).
+    pub(crate) is_joinable: bool,
     pub(crate) begins_frame: bool,
     pub(crate) ends_frame: bool,
     pub(crate) begins_key_frame: bool,

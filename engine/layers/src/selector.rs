@@ -245,7 +245,7 @@ impl Selector {
         self.left_out = None;
         self.newest_in = sequence;
         let found = self.splices.begin(encoding, sequence, layers);
-        let mut marker = layers.marker;
+        let (mut marker, mut joined) = (layers.marker, false);
         if let Some(map) = self.splices.map_mut(found) {
             let fate = self.choice.decide(&mut map.decisions, layers, target.layer);
             if !fate.is_sent {
@@ -253,8 +253,9 @@ impl Selector {
                 return Offer::Skip;
             }
             marker = fate.marker;
+            joined = fate.is_upper && layers.begins_frame;
         }
-        self.splices.accept(found, sequence, marker);
+        self.splices.accept(found, sequence, marker, joined);
         Offer::Begin
     }
 
@@ -269,13 +270,14 @@ impl Selector {
     ) -> Offer {
         let map = self.splices.map_mut(found).filter(|_| layers.is_layered);
         let Some(map) = map else {
-            self.splices.accept(found, sequence, layers.marker);
+            self.splices.accept(found, sequence, layers.marker, false);
             return Offer::Forward;
         };
         let wanted = target.inside_of(encoding);
         let fate = self.choice.decide(&mut map.decisions, layers, wanted);
         if fate.is_sent {
-            self.splices.accept(found, sequence, fate.marker);
+            let joined = fate.is_upper && layers.begins_frame;
+            self.splices.accept(found, sequence, fate.marker, joined);
             return Offer::Forward;
         }
         self.leave_out(found, sequence, layers)
@@ -290,7 +292,7 @@ impl Selector {
             None => !self.splices.is_layered(found),
         };
         if is_sent {
-            self.splices.accept(found, sequence, layers.marker);
+            self.splices.accept(found, sequence, layers.marker, false);
             return Offer::Forward;
         }
         match self.splices.leave_out(found, sequence) {

@@ -34,6 +34,10 @@ pub struct Place {
     pub timestamp: u32,
     /// Marker bit.
     pub marker: bool,
+    /// The frame goes on one of the same picture that went before it.
+    pub(crate) joins_previous: bool,
+    /// The next frame of the same picture goes on this one.
+    pub(crate) joins_next: bool,
     /// The packet was left out too late to close the row behind it: it leaves without payload, to
     /// fill the hole.
     pub is_filler: bool,
@@ -104,6 +108,8 @@ pub(crate) struct Map {
     fillers: Marks<PACKET_WORDS>,
     /// Packets that leave with the marker bit.
     markers: Marks<PACKET_WORDS>,
+    /// Packets that begin a frame that goes on another of its picture.
+    joined: Marks<PACKET_WORDS>,
     pictures: Drops<PICTURE_WORDS>,
     /// Highest unit that left, counted from the splice's first.
     left_unit: Option<u64>,
@@ -239,7 +245,7 @@ impl Splices {
     }
 
     /// Takes a packet into the row.
-    pub(crate) fn accept(&mut self, found: Found, sequence: u64, marker: bool) {
+    pub(crate) fn accept(&mut self, found: Found, sequence: u64, marker: bool, joined: bool) {
         let Some(splice) = self.ring[found.0].as_mut() else {
             return;
         };
@@ -248,6 +254,7 @@ impl Splices {
         if let Some(map) = self.map_mut(found) {
             map.drops.reach(item);
             map.markers.set(item, marker);
+            map.joined.set(item, joined);
             map.fillers.set(item, false);
         }
     }
@@ -425,10 +432,14 @@ impl Splices {
             let is_behind = layers.frame.unit >= splice.first_unit;
             is_behind.then(|| map.pictures.number(units)).flatten()
         });
+        let marker = map.map_or(layers.marker, |map| map.markers.has(item));
+        let is_joinable = map.is_some() && layers.is_joinable;
         Some(Place {
             sequence: left.first_out + number,
             timestamp: source_timestamp.wrapping_add(left.timestamp_delta),
-            marker: map.map_or(layers.marker, |map| map.markers.has(item)),
+            marker,
+            joins_previous: is_joinable && map.is_some_and(|map| map.joined.has(item)),
+            joins_next: is_joinable && layers.ends_frame && !marker,
             is_filler: map.is_some_and(|map| map.fillers.has(item)),
             picture: left.first_picture.wrapping_add(pictures.unwrap_or(units)),
             tl0: layers
@@ -511,6 +522,7 @@ impl Map {
             drops: Drops::new(),
             fillers: Marks::new(),
             markers: Marks::new(),
+            joined: Marks::new(),
             pictures: Drops::new(),
             left_unit: None,
             decisions: Decisions::new(),

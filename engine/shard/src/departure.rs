@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use weirgate_congestion::PacketKind;
-use weirgate_layers::{Place, rewrite};
+use weirgate_layers::{Place, joined_header, rewrite};
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
 use weirgate_srtp::TagBatch;
 use weirgate_wire::{ExtensionKind, MediaKind};
@@ -385,7 +385,10 @@ fn write(
         writer.padding(1)?;
         return writer.finish();
     }
-    writer.payload(draft.packet.payload)?;
+    let (header, header_len) = joined_header(draft.packet.payload, &draft.place);
+    writer.payload(&header[..header_len])?;
+    let kept = usize::from(header_len > 0);
+    writer.payload(&draft.packet.payload[kept..])?;
     let written = writer.finish()?;
     let payload = slot.get_mut(written.header_len + payload_offset..written.len)?;
     let meta = &draft.packet.meta;

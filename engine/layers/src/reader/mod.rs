@@ -86,6 +86,10 @@ impl LayerReader {
             av1::Av1AggregationHeader::parse(packet.payload)
                 .is_some_and(|header| header.continues_previous)
         };
+        let by_descriptor = by_descriptor.map(|layers| PacketLayers {
+            is_joinable: packet.codec == Codec::Av1,
+            ..layers
+        });
         by_descriptor.unwrap_or_else(|| PacketLayers {
             begins_frame: packet.codec != Codec::Av1 || !is_fragment(),
             ends_frame: packet.marker,
