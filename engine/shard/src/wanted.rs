@@ -46,6 +46,14 @@ impl Wanted {
         }
     }
 
+    /// Of another shard's source, which that shard takes for not wanted here until told.
+    pub(crate) fn abroad(now: Timestamp) -> Self {
+        Self {
+            told: None,
+            ..Self::new(0, now)
+        }
+    }
+
     /// A consumer here wants something else than before.
     pub(crate) fn change(&mut self, before: Highest, after: Highest) {
         let slot = |layer: u8| usize::from(layer).min(LAYERS - 1);
@@ -209,10 +217,16 @@ mod tests {
 
     #[test]
     fn another_shard_repeats_what_it_wants() {
-        let mut wanted = Wanted::new(2, at(0));
-        assert_eq!(wanted.news_abroad(at(0)), Some(None));
-        assert_eq!(wanted.news_abroad(at(100)), None);
-        wanted.change(None, Some(1));
+        let mut wanted = Wanted::abroad(at(0));
+        assert_eq!(wanted.news_abroad(at(0)), None);
+        wanted.change(None, Some(2));
+        assert_eq!(
+            wanted.news_abroad(at(100)),
+            Some(Some(2)),
+            "the first consumer"
+        );
+        assert_eq!(wanted.news_abroad(at(150)), None);
+        wanted.change(Some(2), Some(1));
         assert_eq!(wanted.news_abroad(at(200)), Some(Some(1)));
         assert_eq!(wanted.news_abroad(at(2_200)), Some(Some(1)));
     }

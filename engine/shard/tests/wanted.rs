@@ -109,4 +109,13 @@ fn what_other_shards_want_counts_until_they_want_it_no_more() {
     sim.command(0, relay);
     sim.advance_ms(4_000);
     assert_eq!(told(&sim), [None, Some(0), None]);
+    // The next one there begins from nothing.
+    let kind = ObjectKind::Producer;
+    let id = producer.id;
+    sim.command(1, CommandBody::Close { kind, id });
+    sim.relay(0, 1, source, &producer);
+    let mut first = video_consumer(3, &producer);
+    first.rtx_ssrc = None;
+    sim.consumer(1, transport, first);
+    assert_eq!(told(&sim), [None, Some(0), None, Some(0)], "without delay");
 }

@@ -12,6 +12,7 @@ use crate::reports::REPORT_INTERVAL;
 use crate::shard::{Object, Shard};
 use crate::source::Source;
 use crate::transport::{MAX_USED_SSRCS, SentSsrc, Transport};
+use crate::wanted::Wanted;
 use crate::{ShardNo, SourceNo, Timestamp};
 
 impl Shard {
@@ -124,6 +125,7 @@ impl Shard {
         let index = self.add_source(now, no, config)?;
         if let Some(source) = self.sources.get_mut(index as usize) {
             source.origin = Some(origin);
+            source.wanted = Wanted::abroad(now);
         }
         Ok(Answer::Done)
     }
