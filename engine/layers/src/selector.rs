@@ -226,7 +226,8 @@ impl Selector {
             (None, Some(target))
                 if is_entry
                     && encoding == target.encoding
-                    && self.splices.encoding() != Some(encoding) =>
+                    && self.splices.encoding() != Some(encoding)
+                    && self.splices.may_begin(encoding, sequence) =>
             {
                 self.begin(target, encoding, sequence, layers)
             }

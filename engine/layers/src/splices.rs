@@ -207,6 +207,15 @@ impl Splices {
         found
     }
 
+    /// No packet from this one on was accepted before: one that still waits to leave must not find
+    /// itself in a new splice, and leave twice.
+    pub(crate) fn may_begin(&self, encoding: u8, sequence: u64) -> bool {
+        self.ring
+            .iter()
+            .flatten()
+            .all(|splice| splice.encoding != encoding || splice.accepted_in < sequence)
+    }
+
     /// Ends the current splice behind what was accepted.
     pub(crate) fn close(&mut self) {
         self.end(|splice| splice.accepted_in + 1);

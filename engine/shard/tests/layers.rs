@@ -1,6 +1,9 @@
 //! Layers inside of streams: whatever is asked for, the receiver's decoder gets whole frames with
 //! all that they refer to, as one stream without a seam.
 
+// What can not be read or written is a broken test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../../layers/tests/model/mod.rs"]
 mod model;
 mod sim;
