@@ -264,7 +264,7 @@ impl Call {
                 let is_fine = if counts {
                     step == 1
                 } else {
-                    (1..=4).contains(&step)
+                    (1..=8).contains(&step)
                 };
                 assert!(is_fine, "picture ids step by {step} at {next:?}");
             }
