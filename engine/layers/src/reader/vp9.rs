@@ -18,7 +18,11 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
         tl0: small(descriptor.tl0_pic_idx_offset).zip(descriptor.tl0_pic_idx),
         ..PacketLayers::default()
     };
-    let (Some(picture_id), Some(indices)) = (descriptor.picture_id, descriptor.layer) else {
+    let Some(picture_id) = descriptor.picture_id else {
+        return layers;
+    };
+    layers.frame.unit = extend(units, packet.sequence, picture_id);
+    let Some(indices) = descriptor.layer else {
         return layers;
     };
     let layer = Layer::new(indices.spatial, indices.temporal);
@@ -30,7 +34,6 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
     let (grants, climb) = grants(&descriptor, indices, layer, present);
     layers.is_layered = true;
     layers.frame = FrameLayers {
-        unit: extend(units, packet.sequence, picture_id),
         layer,
         present,
         needed: present,
@@ -38,7 +41,7 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
         climb,
         is_independent: !descriptor.inter_picture,
         available: Targets::ALL,
-        ..FrameLayers::default()
+        ..layers.frame
     };
     layers
 }
@@ -73,4 +76,34 @@ fn grants(
     }
     let from = Targets::from(Layer::new(layer.spatial, first));
     (from.and(present), Climb::Temporal)
+}
+
+#[cfg(test)]
+mod tests {
+    use weirgate_wire::Codec;
+
+    use super::*;
+    use crate::LayerReader;
+
+    #[test]
+    fn pictures_without_layers_are_counted_too() {
+        let mut reader = LayerReader::default();
+        let units = [0x7fff_u16, 0x8000, 0x8001].map(|id| {
+            let [high, low] = id.to_be_bytes();
+            // I, F, B and E; a picture id of 15 bits; P but for the first.
+            let first = if id == 0x7fff { 0x9c } else { 0xdc };
+            let payload = [first, high | 0x80, low, 1 << 1, 0];
+            let layers = reader.read(&Incoming {
+                codec: Codec::Vp9,
+                sequence: u64::from(id),
+                timestamp: u32::from(id) * 3000,
+                marker: true,
+                payload: &payload,
+                descriptor: None,
+            });
+            assert!(!layers.is_layered);
+            layers.frame.unit
+        });
+        assert_eq!([units[0] + 1, units[0] + 2], units[1..]);
+    }
 }
