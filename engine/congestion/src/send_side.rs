@@ -26,6 +26,8 @@ const STALL_US: u64 = millis(2_000);
 /// From then on the target falls to this share, again and again.
 const STALL_FACTOR: f64 = 0.8;
 const STALL_STEP_US: u64 = millis(500);
+/// Packets leave: the last one did so this long ago at most.
+const SENDING_US: u64 = millis(1_000);
 /// Receiver reports are weighed together over this time.
 const REPORT_US: u64 = millis(500);
 /// Share lost that does not speak against more.
@@ -155,6 +157,8 @@ pub struct SendSide {
     feedback_us: Option<u64>,
     /// When the first packet left that no feedback has come after.
     unreported_since_us: Option<u64>,
+    /// When the last packet left that feedback can tell of.
+    tracked_us: u64,
     stalled_us: Option<u64>,
 }
 
@@ -186,6 +190,7 @@ impl SendSide {
             reference: None,
             feedback_us: None,
             unreported_since_us: None,
+            tracked_us: 0,
             stalled_us: None,
         }
     }
@@ -230,6 +235,12 @@ impl SendSide {
         };
         self.history
             .insert(now_us, transport_sequence, bytes, cluster);
+        if now_us.saturating_sub(self.tracked_us) > SENDING_US {
+            // What was last sent before a pause may be lost, and nothing would tell.
+            self.unreported_since_us = None;
+            self.stalled_us = None;
+        }
+        self.tracked_us = now_us;
         self.unreported_since_us.get_or_insert(now_us);
         self.count_sent(now_us, bytes, kind);
     }
@@ -595,6 +606,9 @@ impl SendSide {
             .map_or(stall_us, |at_us| at_us + STALL_STEP_US);
         if now_us < due_us {
             return Some(due_us);
+        }
+        if now_us.saturating_sub(self.tracked_us) > SENDING_US {
+            return None;
         }
         self.stalled_us = Some(now_us);
         let lower_bps = (STALL_FACTOR * self.target_bps).max(self.min_bps);

@@ -177,11 +177,27 @@ fn silence_while_packets_leave_lowers_the_target() {
     }
     let after = send_side.target_bps();
     assert!(after < before * 6 / 10, "{before} {after}");
-    for _ in 0..100 {
-        now_us += SECOND;
+    for sequence in 700..1_700_u16 {
+        now_us += 100 * MS;
+        send_side.sent(now_us, sequence, 1_250, PacketKind::Audio);
         send_side.poll(now_us);
     }
     assert_eq!(send_side.target_bps(), CONFIG.min_bps);
+}
+
+#[test]
+fn lone_packets_that_nobody_tells_of_are_no_news() {
+    let mut send_side = SendSide::new(CONFIG, 0);
+    let mut now_us = acknowledge(&mut send_side, SECOND, 0..300);
+    let before = send_side.target_bps();
+    for sequence in 300..310_u16 {
+        send_side.sent(now_us, sequence, 1_250, PacketKind::Video);
+        for _ in 0..10 {
+            now_us += SECOND;
+            send_side.poll(now_us);
+        }
+    }
+    assert_eq!(send_side.target_bps(), before);
 }
 
 #[test]

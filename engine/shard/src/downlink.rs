@@ -17,8 +17,6 @@ pub(crate) struct Downlink {
     pacer: Pacer,
     /// The probe that padding is sent for, and who lends its stream.
     probe: Option<(ClusterId, Option<u32>)>,
-    /// The receiver has told something that a target can be made from.
-    is_heard: bool,
     /// Target of the last allocation.
     allocated_bps: u64,
     wanted_bps: u64,
@@ -34,7 +32,6 @@ impl Downlink {
                 config.initial_bps.clamp(config.min_bps, config.max_bps),
             ),
             probe: None,
-            is_heard: false,
             allocated_bps: 0,
             wanted_bps: 0,
         }
@@ -42,11 +39,6 @@ impl Downlink {
 
     pub(crate) const fn target_bps(&self) -> u64 {
         self.estimate.target_bps()
-    }
-
-    /// The receiver has told what arrives.
-    pub(crate) const fn is_heard(&self) -> bool {
-        self.is_heard
     }
 
     /// Half a second of what arrives has been seen: the target is more than a first guess.
@@ -86,7 +78,6 @@ impl Downlink {
         statuses: impl IntoIterator<Item = (u16, Option<i16>)>,
         reference_time: i32,
     ) {
-        self.is_heard = true;
         self.estimate
             .feedback(now.as_micros(), statuses, reference_time);
         self.repace(now);
@@ -94,7 +85,6 @@ impl Downlink {
 
     /// Takes the receiver's own estimate.
     pub(crate) fn remb(&mut self, now: Timestamp, bps: u64) {
-        self.is_heard = true;
         self.estimate.remb(now.as_micros(), bps);
         self.repace(now);
     }

@@ -280,14 +280,11 @@ impl Transport {
             .push(lane, departure, limits.departures_per_transport)
     }
 
-    /// Packets leave at a pace, and layers follow the estimate: where the peer can be expected to
-    /// tell, or has told, what arrives.
+    /// Packets leave at a pace, and layers follow the estimate. Plain transports lead to hosts that
+    /// the operator chose, and get whole bursts: what they carry is estimated, for the API to show,
+    /// where they tell what arrives.
     pub(crate) fn is_paced(&self) -> bool {
-        match (&self.downlink, &self.kind) {
-            (Some(_), TransportKind::WebRtc(_)) => true,
-            (Some(downlink), TransportKind::Plain(_)) => downlink.is_heard(),
-            (None, _) => false,
-        }
+        self.downlink.is_some() && matches!(self.kind, TransportKind::WebRtc(_))
     }
 
     /// What its consumers may take together; `None` for everything.

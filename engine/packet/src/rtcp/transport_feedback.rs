@@ -303,6 +303,22 @@ mod tests {
     }
 
     #[test]
+    fn padding_of_less_than_a_word_is_taken_as_browsers_send_it() {
+        for padding in 1..=3u8 {
+            // One run of small deltas, as many as leave that much of the last word.
+            let count = 6 - padding;
+            let mut bytes = vec![0xaf, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2];
+            bytes.extend([0, 10, 0, count, 0, 0, 0, 0, 0x20, count]);
+            bytes.extend(std::iter::repeat_n(4, usize::from(count)));
+            bytes.extend(vec![0; usize::from(padding)]);
+            *bytes.last_mut().unwrap() = padding;
+            assert_eq!(bytes.len(), 28);
+            let feedback = parse(&bytes).unwrap();
+            assert_eq!(feedback.received().count(), usize::from(count));
+        }
+    }
+
+    #[test]
     fn every_kind_of_chunk_is_read() {
         let feedback = parse(&FEEDBACK).unwrap();
         assert_eq!((feedback.sender, feedback.media), (1, 2));
