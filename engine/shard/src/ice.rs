@@ -203,8 +203,13 @@ impl IceAgent {
             last_check: now,
         };
         if let Some(known) = self.paths.iter_mut().find(|known| known.path == check.path) {
-            let new_landing = known.landed_on != check.landed_on;
-            *known = entry;
+            // One that comes straight to its owner, steered there, is still known where it landed
+            // before, which has to be told when it goes.
+            let new_landing = check.landed_on.is_some() && known.landed_on != check.landed_on;
+            *known = CheckedPath {
+                landed_on: check.landed_on.or(known.landed_on),
+                ..entry
+            };
             return CheckOutcome {
                 new_landing,
                 ..CheckOutcome::default()
@@ -312,6 +317,19 @@ mod tests {
         assert_eq!(agent.adopt("00a"), None);
         assert_eq!(agent.adopt("00b"), Some("00a".to_owned()));
         assert!(agent.password("00a").is_none());
+    }
+
+    #[test]
+    fn where_a_path_landed_is_kept_when_it_is_steered_to_its_owner() {
+        let mut agent = agent();
+        let landed = Check {
+            landed_on: Some(3),
+            ..check(1, 10, true, None)
+        };
+        assert!(agent.check(at(0), &landed).new_landing);
+        assert!(!agent.check(at(1), &check(1, 10, true, None)).new_landing);
+        let known = agent.paths.iter().map(|known| known.landed_on);
+        assert_eq!(known.collect::<Vec<_>>(), [Some(3)]);
     }
 
     #[test]
