@@ -2,10 +2,11 @@
 
 /// Repairs by what is sent the first time, in percent.
 const SHARE_PERCENT: u64 = 15;
-/// What is saved at most, and at the start: 5 packets of a video.
-const LEAST_BYTES: u64 = 6_000;
+/// What is saved at most, and at the start: a key frame of a video. With less, a burst of losses in a
+/// slow stream stays unrepaired until the next key frame.
+const LEAST_BYTES: u64 = 30_000;
 /// The share of this many seconds of a leg's rate is saved at most.
-const SAVED_SECONDS: u64 = 1;
+const SAVED_SECONDS: u64 = 5;
 
 #[derive(Debug)]
 pub(crate) struct RepairBudget {
@@ -78,6 +79,6 @@ mod tests {
         for _ in 0..1_000 {
             budget.earn(1_200);
         }
-        assert_eq!((0..100).filter(|_| budget.spend(1_200)).count(), 31);
+        assert_eq!((0..1_000).filter(|_| budget.spend(1_200)).count(), 156);
     }
 }
