@@ -1,12 +1,15 @@
 //! The run second by second.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::processes::{CpuTimes, Processes, own_seconds};
 use super::run::Run;
 use crate::latency;
 use crate::leg::{lock, read_stats};
 use crate::outcome::{Percentiles, Second, Tally};
+
+/// A shorter time tells no rate.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Takes a sample each time it is asked.
 pub(super) struct Sampler {
@@ -41,13 +44,14 @@ impl Sampler {
 
     /// Closes the second that began with the sample before.
     pub(super) fn sample(&mut self, run: &Run, processes: &Processes, measured: bool) {
+        if self.before.at.elapsed() < SHORTEST {
+            // What came since then is the next one's.
+            return;
+        }
         let now = Counts::now(run, processes);
         let before = std::mem::replace(&mut self.before, now);
         let now = &self.before;
         let length_s = (now.at - before.at).as_secs_f64();
-        if length_s < 0.01 {
-            return;
-        }
         let mut latencies = lock(&run.latency.video).take_recent();
         latency::add(&mut latencies, &lock(&run.latency.audio).take_recent());
         let cores = |seconds: f64| seconds / length_s;
