@@ -19,6 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut readers: [LayerReader; 3] = Default::default();
     let mut selector = Selector::new(0, true);
     let mut numbers = HashMap::new();
+    let mut newest = 0;
     let mut rest = bytes;
     while let Some((&[high, low, kind, len], tail)) = rest.split_first_chunk::<4>() {
         let (data, tail) = tail.split_at(usize::from(len).min(tail.len()));
@@ -47,8 +48,12 @@ fuzz_target!(|bytes: &[u8]| {
         // A packet is offered once; the same one again has its number.
         let packet = (encoding, sequence);
         assert_eq!(*numbers.entry(place.sequence).or_insert(packet), packet);
-        let origin = selector.origin(place.sequence as u16);
-        assert!(origin.is_none_or(|origin| (origin.encoding, origin.sequence) == packet));
+        newest = place.sequence.max(newest);
+        // Receivers ask by 16 bits, which stand for the newest number that has them.
+        if newest - place.sequence < 1 << 15 {
+            let origin = selector.origin(place.sequence as u16);
+            assert!(origin.is_none_or(|origin| (origin.encoding, origin.sequence) == packet));
+        }
         rewrite(&mut data.to_vec(), &layers, &place);
     }
 });
