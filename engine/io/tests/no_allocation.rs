@@ -2,36 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
 use std::time::Duration;
 
+use counting::allocations;
 use weirgate_io::{FailedTrain, IoChoice, IoKind, IoOptions, bind_media, open, probe};
 use weirgate_shard::{Path, SocketId, TxBatch};
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's word.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's word.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Sends trains to itself, and to a destination that refuses them, and receives.
 fn allocations_of(kind: IoKind) -> u64 {
@@ -73,9 +50,9 @@ fn allocations_of(kind: IoKind) -> u64 {
         }
     };
     (0..20).for_each(|_| round());
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations();
     (0..200).for_each(|_| round());
-    ALLOCATIONS.with(Cell::get) - before
+    allocations() - before
 }
 
 #[test]

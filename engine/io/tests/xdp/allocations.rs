@@ -1,38 +1,13 @@
 //! After warm-up nothing is allocated per packet.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::UdpSocket;
 
 use weirgate_io::bind_plain;
 use weirgate_shard::TxBatch;
 
+use crate::counting::allocations;
 use crate::namespaces::{HERE, Namespaces, THERE};
 use crate::{Bench, path};
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's word.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's word.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn nothing_is_allocated_per_packet() {
@@ -73,7 +48,7 @@ fn nothing_is_allocated_per_packet() {
         }
     };
     (0..20).for_each(|_| round());
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations();
     (0..200).for_each(|_| round());
-    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(allocations() - before, 0);
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod allocations;
+#[path = "../counting/mod.rs"]
+mod counting;
 mod namespaces;
 
 use std::net::{SocketAddr, UdpSocket};
