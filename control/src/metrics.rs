@@ -1,17 +1,18 @@
 //! Figures for Prometheus: this process's own, and the engine's under the names it gives them.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text::encode},
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
-use weirgate_wire::ShardCounters;
+use weirgate_wire::{Histogram, ShardCounters};
 
 use crate::service::Service;
 
@@ -85,11 +86,18 @@ struct Figure {
 
 /// All figures of one look.
 #[derive(Debug)]
-struct Figures(Vec<Figure>);
+struct Figures {
+    figures: Vec<Figure>,
+    /// Of the engine, with the shard each is of.
+    histograms: Vec<(usize, Histogram)>,
+}
 
 impl Figures {
     fn of(service: &Service, engine: &[ShardCounters]) -> Self {
-        let mut figures = Self(Vec::new());
+        let mut figures = Self {
+            figures: Vec::new(),
+            histograms: Vec::new(),
+        };
         figures.add_objects(service);
         figures.add_counters(&service.counters);
         let connected = f64::from(u8::from(service.facts().is_ok()));
@@ -115,7 +123,7 @@ impl Figures {
             let label = ("type", kind.to_owned());
             (Some(label), count(number))
         };
-        self.0.push(Figure {
+        self.figures.push(Figure {
             name: "transports".to_owned(),
             help: "Transports.",
             unit: None,
@@ -144,7 +152,7 @@ impl Figures {
             read(&counters.signaling_errors),
         );
         let labelled = |name, label: &str, counter| (Some((name, label.to_owned())), read(counter));
-        self.0.push(Figure {
+        self.figures.push(Figure {
             name: "dtls_handshakes".to_owned(),
             help: "DTLS handshakes that ended.",
             unit: None,
@@ -155,7 +163,7 @@ impl Figures {
             ],
         });
         let classes = HTTP_CLASSES.iter().zip(&counters.http_requests);
-        self.0.push(Figure {
+        self.figures.push(Figure {
             name: "http_requests".to_owned(),
             help: "HTTP requests by class of their answer.",
             unit: None,
@@ -169,6 +177,8 @@ impl Figures {
     /// One figure per name, with a value per shard; the last entry is the hub's.
     fn add_engine(&mut self, engine: &[ShardCounters]) {
         for (index, shard) in engine.iter().enumerate() {
+            let histograms = shard.histograms.iter().cloned();
+            self.histograms.extend(histograms.map(|it| (index, it)));
             let label = match index + 1 == engine.len() {
                 true => "hub".to_owned(),
                 false => index.to_string(),
@@ -178,10 +188,10 @@ impl Figures {
             for ((name, value), is_counter) in counters.chain(gauges) {
                 let name = format!("engine_{name}");
                 let value = (Some(("shard", label.clone())), *value as f64);
-                let known = self.0.iter_mut().find(|figure| figure.name == name);
+                let known = self.figures.iter_mut().find(|figure| figure.name == name);
                 match known {
                     Some(figure) => figure.values.push(value),
-                    None => self.0.push(Figure {
+                    None => self.figures.push(Figure {
                         name,
                         help: "As the engine counts it.",
                         unit: None,
@@ -202,7 +212,7 @@ impl Figures {
     }
 
     fn single(&mut self, name: &str, help: &'static str, is_counter: bool, value: f64) {
-        self.0.push(Figure {
+        self.figures.push(Figure {
             name: name.to_owned(),
             help,
             unit: None,
@@ -212,9 +222,32 @@ impl Figures {
     }
 
     fn last_unit(&mut self, unit: Unit) {
-        if let Some(figure) = self.0.last_mut() {
+        if let Some(figure) = self.figures.last_mut() {
             figure.unit = Some(unit);
         }
+    }
+}
+
+impl Figures {
+    /// One family per name, with a histogram per shard.
+    fn encode_histograms(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let names: BTreeSet<_> = self.histograms.iter().map(|(_, it)| &it.name).collect();
+        for name in names {
+            let full = format!("engine_{name}");
+            let help = "As the engine counts it.";
+            let mut metric = encoder.encode_descriptor(&full, help, None, MetricType::Histogram)?;
+            for (shard, histogram) in self.histograms.iter().filter(|(_, it)| it.name == *name) {
+                let buckets = histogram.buckets.iter();
+                let mut buckets: Vec<_> = buckets.map(|&(to, n)| (to as f64, n)).collect();
+                buckets.push((f64::INFINITY, 0));
+                let count = histogram.buckets.iter().map(|(_, n)| n).sum();
+                let labels = [("shard", shard.to_string())];
+                let labels = labels.as_slice();
+                let mut one = metric.encode_family(&labels)?;
+                one.encode_histogram::<NoLabelSet>(histogram.sum as f64, count, &buckets, None)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -229,7 +262,7 @@ impl Figure {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for figure in &self.0 {
+        for figure in &self.figures {
             let kind = match figure.is_counter {
                 true => MetricType::Counter,
                 false => MetricType::Gauge,
@@ -248,6 +281,6 @@ impl Collector for Figures {
                 figure.encode(*value, one)?;
             }
         }
-        Ok(())
+        self.encode_histograms(&mut encoder)
     }
 }

@@ -514,6 +514,11 @@ async fn the_engine_its_figures_and_the_probes() {
         "weirgate_engine_rtp_packets_received_total{shard=\"0\"} 1.0",
         "weirgate_engine_rtp_packets_received_total{shard=\"1\"} 2.0",
         "weirgate_engine_transports{shard=\"1\"} 2.0",
+        "# TYPE weirgate_engine_train_datagrams histogram",
+        "weirgate_engine_train_datagrams_bucket{le=\"2.0\",shard=\"1\"} 2",
+        "weirgate_engine_train_datagrams_bucket{le=\"+Inf\",shard=\"1\"} 6",
+        "weirgate_engine_train_datagrams_sum{shard=\"1\"} 18.0",
+        "weirgate_engine_train_datagrams_count{shard=\"1\"} 6",
         "# EOF",
     ] {
         assert!(

@@ -22,6 +22,7 @@ use crate::overload::Overload;
 use crate::queue::{Departure, Lane, Purpose};
 use crate::rng::Rng;
 use crate::source::Source;
+use crate::train_lengths::TrainLengths;
 use crate::transport::Transport;
 use crate::wheel::Wheel;
 use crate::{
@@ -45,6 +46,7 @@ pub(crate) enum Object {
 pub struct Shard {
     pub(crate) config: ShardConfig,
     pub(crate) counters: Counters,
+    pub(crate) train_lengths: TrainLengths,
     pub(crate) rng: Rng,
     pub(crate) transports: Slab<Transport>,
     pub(crate) sources: Slab<Source>,
@@ -82,6 +84,7 @@ impl Shard {
         let limits = &config.limits;
         Self {
             counters: Counters::default(),
+            train_lengths: TrainLengths::default(),
             rng: Rng::new(config.seed),
             transports: Slab::new(),
             sources: Slab::new(),
@@ -232,6 +235,7 @@ impl Shard {
         }
         batch.finish_tags(&mut self.tags);
         for train in batch.trains() {
+            self.train_lengths.add(train.segments);
             self.counters.trains_sent += 1;
             self.counters.datagrams_sent += u64::from(train.segments);
         }

@@ -53,6 +53,7 @@ impl Shard {
                     self.transports.iter().map(|(_, t)| t.streams.len()).sum(),
                 ),
             ],
+            histograms: vec![self.train_lengths.histogram("train_datagrams")],
         }
     }
 

@@ -100,6 +100,7 @@ impl Hub {
         ShardCounters {
             counters: named(counters),
             gauges: named(gauges.map(|(name, value)| (name, value as u64))),
+            histograms: Vec::new(),
         }
     }
 }

@@ -17,4 +17,4 @@ pub use srtp::{SrtpKey, SrtpSuite};
 pub use stats::*;
 
 /// Version of the messages on the engine socket; both sides must have the same.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;

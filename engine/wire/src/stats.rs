@@ -181,6 +181,20 @@ pub struct ShardCounters {
     pub counters: Vec<(String, u64)>,
     /// `(name, value)` that go up and down, such as `transports`.
     pub gauges: Vec<(String, u64)>,
+    /// How often what size was met.
+    pub histograms: Vec<Histogram>,
+}
+
+/// How often what size was met, since the engine's start.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// As of a counter, such as `train_datagrams`.
+    pub name: String,
+    /// `(largest size, number)` of each bucket, smallest first; a bucket has what the one before
+    /// has not. No size is over the last one's.
+    pub buckets: Vec<(u64, u64)>,
+    /// Of all sizes.
+    pub sum: u64,
 }
 
 /// One shard as `GET /v1/engine` shows it.

@@ -16,10 +16,10 @@ use tokio::{
 };
 use uuid::Uuid;
 use weirgate_wire::{
-    Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, IceState, LayerReason, ObjectKind,
-    PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request, ShardCounters, ShardInfo,
-    SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine, TransportStats,
-    encode,
+    Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, Histogram, IceState, LayerReason,
+    ObjectKind, PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request, ShardCounters,
+    ShardInfo, SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine,
+    TransportStats, encode,
 };
 
 pub(crate) struct FakeEngine {
@@ -524,6 +524,11 @@ fn counters() -> Vec<ShardCounters> {
     let shard = |value| ShardCounters {
         counters: vec![("rtp_packets_received".to_owned(), value)],
         gauges: vec![("transports".to_owned(), value)],
+        histograms: vec![Histogram {
+            name: "train_datagrams".to_owned(),
+            buckets: vec![(1, value), (2, 0), (4, 2 * value)],
+            sum: 9 * value,
+        }],
     };
     vec![shard(1), shard(2), ShardCounters::default()]
 }

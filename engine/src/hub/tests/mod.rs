@@ -293,7 +293,7 @@ fn answer_of(shard: ShardNo, body: &CommandBody) -> Answer {
         }
         CommandBody::GetCounters => Answer::Counters(vec![weirgate_wire::ShardCounters {
             counters: vec![("shard".to_owned(), u64::from(shard))],
-            gauges: Vec::new(),
+            ..weirgate_wire::ShardCounters::default()
         }]),
         _ => Answer::Done,
     }
