@@ -10,7 +10,7 @@ use weirgate_ortc::{
 };
 use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, LayerReason, Layers, Tuple};
 
-use super::{AppData, TransportTuple};
+use super::{AppData, TransportTuple, trace_names};
 use crate::{
     ice::{IceCandidate, IceParameters},
     model::{
@@ -189,8 +189,8 @@ pub struct TransportDump {
     pub data_producer_ids: Vec<Uuid>,
     /// None yet.
     pub data_consumer_ids: Vec<Uuid>,
-    /// None yet.
-    pub trace_event_types: Vec<String>,
+    /// What is told of in trace events.
+    pub trace_event_types: Vec<&'static str>,
     /// The caller's.
     #[schema(value_type = Object)]
     pub app_data: serde_json::Value,
@@ -287,7 +287,7 @@ impl TransportDump {
             rtp_listener: listener,
             data_producer_ids: Vec::new(),
             data_consumer_ids: Vec::new(),
-            trace_event_types: Vec::new(),
+            trace_event_types: trace_names(transport.trace),
             app_data: transport.record.app_data.clone(),
             own: match &transport.record.kind {
                 TransportKind::WebRtc(webrtc) => webrtc_dump(webrtc, local),
@@ -416,8 +416,8 @@ pub struct ProducerDump {
     pub consumer_ids: Vec<Uuid>,
     /// Scores by encoding.
     pub score: Vec<ProducerScore>,
-    /// None yet.
-    pub trace_event_types: Vec<String>,
+    /// What is told of in trace events.
+    pub trace_event_types: Vec<&'static str>,
     /// Paused or not.
     pub paused: bool,
     /// The caller's.
@@ -440,7 +440,7 @@ impl ProducerDump {
             consumable_rtp_parameters: record.consumable_rtp_parameters,
             consumer_ids: producer.consumers.clone(),
             score: producer.scores.clone(),
-            trace_event_types: Vec::new(),
+            trace_event_types: trace_names(producer.trace),
             paused: producer.config.paused,
             app_data: record.app_data,
         }
@@ -470,8 +470,8 @@ pub struct ConsumerDump {
     pub consumable_rtp_encodings: Vec<RtpEncodingParameters>,
     /// Payload types it forwards.
     pub supported_codec_payload_types: Vec<u8>,
-    /// None yet.
-    pub trace_event_types: Vec<String>,
+    /// What is told of in trace events.
+    pub trace_event_types: Vec<&'static str>,
     /// Paused or not.
     pub paused: bool,
     /// Its producer is paused or not.
@@ -530,7 +530,7 @@ impl ConsumerDump {
             rtp_parameters: record.rtp_parameters,
             consumable_rtp_encodings: producer.record.consumable_rtp_parameters.encodings.clone(),
             supported_codec_payload_types: codecs.map(|codec| codec.payload_type).collect(),
-            trace_event_types: Vec::new(),
+            trace_event_types: trace_names(consumer.trace),
             paused: consumer.config.paused,
             producer_paused: producer.config.paused,
             priority: consumer.config.priority,

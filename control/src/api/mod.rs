@@ -6,6 +6,7 @@ mod dumps;
 mod producers;
 mod routers;
 mod stats;
+mod trace;
 mod transports;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,6 +18,7 @@ pub use dumps::*;
 pub use producers::*;
 pub use routers::*;
 pub use stats::*;
+pub use trace::*;
 pub use transports::*;
 
 use crate::error::{ApiError, ErrorCode};

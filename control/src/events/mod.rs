@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use crate::model::Owner;
 
-/// Events kept for replay.
+/// Events kept for replay, traces apart.
 pub const KEPT_EVENTS: usize = 8192;
+
+/// Trace events kept for replay. They come in floods and must not push the others out.
+pub const KEPT_TRACES: usize = 1024;
 
 /// Listeners at a time.
 pub const MAX_LISTENERS: usize = 256;
@@ -54,6 +57,9 @@ pub struct Event {
     /// What mediasoup's event carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    /// A trace event: of these only the latest are kept, and what is not kept is not told as lost.
+    #[serde(skip)]
+    pub is_trace: bool,
 }
 
 impl Event {
@@ -62,6 +68,14 @@ impl Event {
         Self {
             event,
             ..Self::default()
+        }
+    }
+
+    /// A trace event of that name, about nothing yet.
+    pub fn trace(event: &'static str) -> Self {
+        Self {
+            is_trace: true,
+            ..Self::new(event)
         }
     }
 
@@ -100,6 +114,7 @@ pub struct EventLog {
 
 struct Inner {
     events: VecDeque<Event>,
+    traces: VecDeque<Event>,
     /// Number of the latest event.
     seq: u64,
     /// Everything up to here was given out by an earlier control or fell out of the log.
@@ -112,6 +127,7 @@ impl Default for EventLog {
         Self {
             inner: Mutex::new(Inner {
                 events: VecDeque::new(),
+                traces: VecDeque::new(),
                 seq: 0,
                 gone: 0,
                 reserved: 0,
@@ -129,6 +145,7 @@ impl EventLog {
             inner.seq = reserved;
             inner.gone = reserved;
             inner.events.clear();
+            inner.traces.clear();
             self.latest.send_replace(reserved);
         }
         inner.reserved = inner.reserved.max(reserved);
@@ -141,11 +158,7 @@ impl EventLog {
         inner.seq += 1;
         event.seq = inner.seq;
         event.time = unix_ms();
-        if inner.events.len() == KEPT_EVENTS {
-            let dropped = inner.events.pop_front();
-            inner.gone = dropped.map_or(inner.gone, |dropped| dropped.seq);
-        }
-        inner.events.push_back(event);
+        inner.keep(event);
         self.latest.send_replace(inner.seq);
         if inner.reserved.saturating_sub(inner.seq) > SEQUENCE_BLOCK / 2 {
             return None;
@@ -164,8 +177,7 @@ impl EventLog {
         let inner = self.lock();
         let lost = (since < inner.gone).then_some((since + 1, inner.gone));
         let from = since.max(inner.gone);
-        let skip = inner.events.partition_point(|event| event.seq <= from);
-        let events: Vec<Event> = inner.events.iter().skip(skip).take(max).cloned().collect();
+        let events: Vec<Event> = inner.from(from).take(max).cloned().collect();
         let next_since = events.last().map_or(from, |event| event.seq);
         Batch {
             events,
@@ -186,6 +198,35 @@ impl EventLog {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn keep(&mut self, event: Event) {
+        if event.is_trace {
+            if self.traces.len() == KEPT_TRACES {
+                self.traces.pop_front();
+            }
+            self.traces.push_back(event);
+            return;
+        }
+        if self.events.len() == KEPT_EVENTS {
+            let dropped = self.events.pop_front();
+            self.gone = dropped.map_or(self.gone, |dropped| dropped.seq);
+        }
+        self.events.push_back(event);
+    }
+
+    /// Everything kept after number `seq`, in the order of the numbers.
+    fn from(&self, seq: u64) -> impl Iterator<Item = &Event> {
+        let after = |kept: &VecDeque<Event>| kept.partition_point(|event| event.seq <= seq);
+        let mut events = self.events.range(after(&self.events)..).peekable();
+        let mut traces = self.traces.range(after(&self.traces)..).peekable();
+        std::iter::from_fn(move || match (events.peek(), traces.peek()) {
+            (Some(event), Some(trace)) if trace.seq < event.seq => traces.next(),
+            (Some(_), _) => events.next(),
+            (None, _) => traces.next(),
+        })
     }
 }
 
@@ -237,6 +278,21 @@ mod tests {
         push(&log, KEPT_EVENTS + 3);
         let batch = log.after(1, 1);
         assert_eq!((numbers(&batch), batch.lost), (vec![4], Some((2, 3))));
+    }
+
+    #[test]
+    fn traces_push_nothing_else_out() {
+        let log = EventLog::default();
+        push(&log, 2);
+        for _ in 0..KEPT_EVENTS + KEPT_TRACES {
+            log.push(Event::trace("producer.trace"));
+        }
+        push(&log, 1);
+        let batch = log.after(0, 10_000);
+        assert_eq!(batch.lost, None);
+        assert_eq!(batch.events.len(), 3 + KEPT_TRACES);
+        assert!(batch.events.is_sorted_by_key(|event| event.seq));
+        assert_eq!(batch.next_since, log.latest());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! `/v1/consumers`.
 
 use axum::{Json, extract::State, http::StatusCode};
+use weirgate_wire::ObjectKind;
 
 use super::{Answer, InPath, Shared, body::JsonBody, id};
 use crate::{
-    api::{ConsumerDump, EmptyRequest, ErrorBody, Priority, StreamStat},
+    api::{
+        ConsumerDump, ConsumerTraceType, EmptyRequest, ErrorBody, Priority, StreamStat,
+        TraceRequest,
+    },
     model::ConsumerLayers,
 };
 
@@ -116,4 +120,21 @@ pub(super) async fn priority(
 ) -> Answer<Json<Priority>> {
     let id = id("consumer", &path)?;
     Ok(Json(service.set_priority(id, body.priority).await?))
+}
+
+/// Tells trace events of those types from now on, as `consumer.trace`.
+#[utoipa::path(
+    post, path = "/v1/consumers/{id}/enable-trace-event", tag = "consumers",
+    params(("id" = String, Path)), request_body = TraceRequest<ConsumerTraceType>,
+    responses((status = 204), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn enable_trace_event(
+    State(service): Shared,
+    path: InPath<String>,
+    JsonBody(body): JsonBody<TraceRequest<ConsumerTraceType>>,
+) -> Answer<StatusCode> {
+    let id = id("consumer", &path)?;
+    let kind = ObjectKind::Consumer;
+    service.enable_trace_event(kind, id, body.into()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

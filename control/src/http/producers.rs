@@ -1,9 +1,12 @@
 //! `/v1/producers`.
 
 use axum::{Json, extract::State, http::StatusCode};
+use weirgate_wire::ObjectKind;
 
 use super::{Answer, InPath, Shared, body::JsonBody, id};
-use crate::api::{EmptyRequest, ErrorBody, ProducerDump, StreamStat};
+use crate::api::{
+    EmptyRequest, ErrorBody, ProducerDump, ProducerTraceType, StreamStat, TraceRequest,
+};
 
 /// A producer as it stands.
 #[utoipa::path(
@@ -66,5 +69,22 @@ pub(super) async fn resume(
 ) -> Answer<StatusCode> {
     let id = id("producer", &path)?;
     service.pause_producer(id, false, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tells trace events of those types from now on, as `producer.trace`.
+#[utoipa::path(
+    post, path = "/v1/producers/{id}/enable-trace-event", tag = "producers",
+    params(("id" = String, Path)), request_body = TraceRequest<ProducerTraceType>,
+    responses((status = 204), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn enable_trace_event(
+    State(service): Shared,
+    path: InPath<String>,
+    JsonBody(body): JsonBody<TraceRequest<ProducerTraceType>>,
+) -> Answer<StatusCode> {
+    let id = id("producer", &path)?;
+    let kind = ObjectKind::Producer;
+    service.enable_trace_event(kind, id, body.into()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

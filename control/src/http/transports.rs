@@ -1,6 +1,7 @@
 //! `/v1/transports`.
 
 use axum::{Json, extract::State, http::StatusCode};
+use weirgate_wire::ObjectKind;
 
 use super::{
     Answer, InPath, Shared,
@@ -10,8 +11,8 @@ use super::{
 use crate::{
     api::{
         BitrateRequest, ConnectAnswer, ConsumerAnswer, ConsumerOptions, EmptyRequest, ErrorBody,
-        ProducerAnswer, ProducerOptions, RestartIceAnswer, TransportConnect, TransportDump,
-        TransportStat,
+        ProducerAnswer, ProducerOptions, RestartIceAnswer, TraceRequest, TransportConnect,
+        TransportDump, TransportStat, TransportTraceType,
     },
     service::BitrateLimit,
 };
@@ -162,4 +163,21 @@ pub(super) async fn create_consumer(
     let id = id("transport", &path)?;
     let answer = service.create_consumer(id, options).await?;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Tells trace events of those types from now on, as `transport.trace`.
+#[utoipa::path(
+    post, path = "/v1/transports/{id}/enable-trace-event", tag = "transports",
+    params(("id" = String, Path)), request_body = TraceRequest<TransportTraceType>,
+    responses((status = 204), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn enable_trace_event(
+    State(service): Shared,
+    path: InPath<String>,
+    JsonBody(body): JsonBody<TraceRequest<TransportTraceType>>,
+) -> Answer<StatusCode> {
+    let id = id("transport", &path)?;
+    let kind = ObjectKind::Transport;
+    service.enable_trace_event(kind, id, body.into()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use weirgate_ortc::{MediaKind, PreferredLayers, RtpParameters};
-use weirgate_wire::{ConsumerConfig, ConsumerType, Layers};
+use weirgate_wire::{ConsumerConfig, ConsumerType, Layers, TraceTypes};
 
 use super::Producer;
 
@@ -22,6 +22,8 @@ pub struct Consumer {
     pub record: ConsumerRecord,
     /// As the engine has it, with pause, layers and priority as they stand.
     pub config: ConsumerConfig,
+    /// What is traced.
+    pub trace: TraceTypes,
     /// Score of its own stream.
     pub score: u8,
     /// Score of the producer's stream it takes, once told.

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use uuid::Uuid;
+use weirgate_wire::{ObjectKind, TraceTypes};
 
 pub use close::{Cause, Closed};
 pub use consumer::{Consumer, ConsumerLayers, ConsumerRecord, ConsumerScore};
@@ -84,6 +85,29 @@ impl Model {
     pub fn consumer(&self, id: Uuid) -> Result<&Consumer, ApiError> {
         let found = self.consumers.get(&id);
         found.ok_or_else(|| ApiError::not_found("consumer", id))
+    }
+
+    /// What is traced of an object, to change.
+    ///
+    /// # Errors
+    /// `not_found`, also for routers, which have nothing to trace.
+    pub fn trace_mut(&mut self, kind: ObjectKind, id: Uuid) -> Result<&mut TraceTypes, ApiError> {
+        let (name, found) = match kind {
+            ObjectKind::Router => ("router", None),
+            ObjectKind::Transport => {
+                let transport = self.transports.get_mut(&id);
+                ("transport", transport.map(|it| &mut it.trace))
+            }
+            ObjectKind::Producer => {
+                let producer = self.producers.get_mut(&id);
+                ("producer", producer.map(|it| &mut it.trace))
+            }
+            ObjectKind::Consumer => {
+                let consumer = self.consumers.get_mut(&id);
+                ("consumer", consumer.map(|it| &mut it.trace))
+            }
+        };
+        found.ok_or_else(|| ApiError::not_found(name, id))
     }
 
     /// Adds a router.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use weirgate_ortc::{MediaKind, ProducerType, RtpMapping, RtpParameters};
-use weirgate_wire::ProducerConfig;
+use weirgate_wire::{ProducerConfig, TraceTypes};
 
 /// Scores before the engine has told any.
 const INITIAL_SCORE: u8 = 0;
@@ -23,6 +23,8 @@ pub struct Producer {
     pub record: ProducerRecord,
     /// As the engine has it, with the pause as it stands.
     pub config: ProducerConfig,
+    /// What is traced.
+    pub trace: TraceTypes,
     /// Per encoding; empty until the engine tells.
     pub scores: Vec<ProducerScore>,
     /// The highest layer that somebody takes; nothing until the engine tells, so that all is wanted.

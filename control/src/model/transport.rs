@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use weirgate_wire::{IceState, Tuple};
+use weirgate_wire::{IceState, TraceTypes, Tuple};
 
 use crate::ice::IceParameters;
 
@@ -28,6 +28,8 @@ pub struct Transport {
     pub shard: u16,
     /// What the engine keeps for us.
     pub record: TransportRecord,
+    /// What is traced.
+    pub trace: TraceTypes,
     /// Number of the next consumer's MID.
     pub next_mid: u32,
     /// CNAME of its producers, which share their sender's clock.
@@ -222,6 +224,7 @@ impl Transport {
             router,
             shard,
             record,
+            trace: TraceTypes::NONE,
             next_mid: 0,
             cname: None,
             producers: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 use weirgate_ortc as ortc;
-use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, Request, Stats};
+use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, Request, Stats, TraceTypes};
 
 use super::{Service, State};
 use crate::{
@@ -67,6 +67,7 @@ impl Service {
                 app_data: app_data(options.app_data),
             },
             config,
+            trace: TraceTypes::NONE,
             score: INITIAL_SCORE,
             producer_score: None,
             current_layers: None,

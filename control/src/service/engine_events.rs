@@ -48,6 +48,7 @@ impl Service {
                 self.layers_changed(state, consumer, layers);
             }
             EngineEvent::AudioLevels(levels) => self.audio_levels(state, &levels),
+            EngineEvent::Trace(trace) => self.traced(state, &trace),
         }
     }
 

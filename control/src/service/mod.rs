@@ -13,6 +13,7 @@ mod producers;
 mod routers;
 mod stats;
 mod supervisor;
+mod traces;
 mod transports;
 mod webrtc;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 use weirgate_ortc as ortc;
-use weirgate_wire::{ObjectKind, ProducerConfig, Request};
+use weirgate_wire::{ObjectKind, ProducerConfig, Request, TraceTypes};
 
 use super::{Service, State};
 use crate::{
@@ -56,6 +56,7 @@ impl Service {
             router: parent.router,
             record,
             config,
+            trace: TraceTypes::NONE,
             scores: Vec::new(),
             wanted: None,
             consumers: Vec::new(),

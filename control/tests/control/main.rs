@@ -19,3 +19,4 @@ mod rooms;
 mod socket_io;
 mod support;
 mod tls;
+mod traces;

@@ -9,6 +9,7 @@ use weirgate_wire::{Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::shard::Shard;
+use crate::trace::Wanted;
 use crate::transport::Transport;
 
 /// Layers are chosen anew at least this often: rates change, and streams stop.
@@ -89,8 +90,13 @@ impl Shard {
         let allocate_at = transport.allocate_at;
         let rate_bps = transport.traffic.rtp_sent.rate_bps(now);
         transport.repairs.set_rate(rate_bps.min(target_bps));
+        let wanted_bps = wanted_bps(&demands);
+        let wanted = Wanted {
+            bps: wanted_bps,
+            probed_bps: wanted_bps * WANTED_FACTOR,
+        };
         if let Some(downlink) = &mut transport.downlink {
-            downlink.set_wanted(now, wanted_bps(&demands) * WANTED_FACTOR);
+            downlink.set_wanted(now, wanted.probed_bps);
             downlink.allocated();
         }
         for (wish, allocation) in wishes.consumers.iter().zip(&allocations) {
@@ -98,6 +104,7 @@ impl Shard {
             self.apply(now, wish.consumer, allocation, layers, target_bps);
         }
         self.schedule(index, allocate_at);
+        self.trace_estimate(now, index, wanted);
     }
 
     /// Allocates again where the estimate has moved.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use uuid::Uuid;
 use weirgate_wire::{
-    Answer, ConsumerConfig, Event, Layers, ObjectKind, ProducerConfig, Refusal, SrtpKey,
+    Answer, ConsumerConfig, Event, Layers, ObjectKind, ProducerConfig, Refusal, SrtpKey, TraceTypes,
 };
 
 use crate::{ShardNo, SocketId, SourceNo};
@@ -172,6 +172,15 @@ pub enum CommandBody {
     RequestKeyFrame {
         /// The consumer.
         consumer: Uuid,
+    },
+    /// Tells trace events of those types of an object of this shard from now on.
+    SetTrace {
+        /// What it is; never a router.
+        kind: ObjectKind,
+        /// The object.
+        id: Uuid,
+        /// Of those that its kind has.
+        types: TraceTypes,
     },
     /// Figures of an object of this shard.
     GetStats {

@@ -10,6 +10,7 @@ use crate::Timestamp;
 use crate::history::PacketMeta;
 use crate::meter::Meter;
 use crate::source::{Encoding, Source};
+use crate::trace::Traced;
 use crate::wanted::Highest;
 
 /// Retransmissions remembered, to answer one NACK of a packet per round trip.
@@ -65,6 +66,7 @@ pub(crate) struct Consumer {
     pub(crate) score: u8,
     pub(crate) producer_score: u8,
     pub(crate) reported_layers: Option<Layers>,
+    pub(crate) traced: Traced,
     last_arrival: Timestamp,
     recent_resends: [(u16, Timestamp); RECENT_RESENDS],
 }
@@ -124,6 +126,7 @@ impl Consumer {
             score: 10,
             producer_score: 10,
             reported_layers: None,
+            traced: Traced::default(),
             last_arrival: Timestamp::ZERO,
             recent_resends: [(0, Timestamp::ZERO); RECENT_RESENDS],
         };

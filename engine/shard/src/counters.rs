@@ -120,6 +120,10 @@ counters! {
     flows_reassigned,
     /// Flows of other shards not remembered because the table was full.
     foreign_flows_refused,
+    /// Trace events told to control.
+    traces_told,
+    /// Trace events left out because there were too many in one second.
+    traces_dropped,
     /// Events dropped because the hub was behind.
     events_dropped,
 }

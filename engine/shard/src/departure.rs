@@ -9,7 +9,7 @@ use weirgate_congestion::PacketKind;
 use weirgate_layers::{Place, joined_header, rewrite};
 use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
 use weirgate_srtp::TagBatch;
-use weirgate_wire::{ExtensionKind, MediaKind};
+use weirgate_wire::{ExtensionKind, MediaKind, ObjectKind, TraceDirection, TracedPacket};
 
 use crate::clock::abs_send_time;
 use crate::consumer::Consumer;
@@ -19,6 +19,7 @@ use crate::net::TxBatch;
 use crate::padding;
 use crate::queue::{Departure, Lane, Purpose};
 use crate::source::Source;
+use crate::trace::{Subject, Tracer, packet_info};
 use crate::transport::Transport;
 use crate::{Path, Timestamp};
 
@@ -36,6 +37,7 @@ pub(crate) struct Gate<'a> {
     /// Tags still to be written into packets of the batch.
     pub(crate) tags: &'a mut TagBatch,
     pub(crate) counters: &'a mut Counters,
+    pub(crate) tracer: &'a mut Tracer,
 }
 
 /// How far draining a transport came.
@@ -218,7 +220,45 @@ fn depart(
         transport,
         gate.counters,
     );
+    let is_key_frame = draft.packet.meta.layers.begins_key_frame();
+    if let Some(trace) = consumer.traced.packet(is_key_frame) {
+        let packet = traced_packet(departure, &draft, written);
+        let subject = Subject {
+            kind: ObjectKind::Consumer,
+            id: consumer.config.id,
+            traced: &mut consumer.traced,
+        };
+        let (direction, info) = (TraceDirection::Out, packet_info(trace, packet));
+        gate.tracer
+            .tell(now, subject, direction, info, gate.counters);
+    }
     Outcome::Done
+}
+
+/// A packet that leaves, for who traces it.
+fn traced_packet(departure: Departure, draft: &Draft<'_>, written: RtpWritten) -> TracedPacket {
+    let meta = &draft.packet.meta;
+    let layer = meta.layers.layer();
+    let is_filler = draft.place.is_filler;
+    TracedPacket {
+        payload_type: draft.payload_type,
+        sequence_number: draft.sequence as u16,
+        timestamp: draft.place.timestamp,
+        marker: draft.place.marker,
+        ssrc: draft.ssrc,
+        is_key_frame: meta.layers.begins_key_frame() && !is_filler,
+        size: written.len as u16,
+        payload_size: if is_filler {
+            0
+        } else {
+            (written.len - written.header_len) as u16
+        },
+        spatial_layer: layer.spatial,
+        temporal_layer: layer.temporal,
+        wide_sequence_number: draft.transport_sequence,
+        is_rtx: draft.original.is_some(),
+        encoding: departure.encoding,
+    }
 }
 
 /// Takes note of a packet that leaves.

@@ -8,7 +8,7 @@ use weirgate_layers::Offer;
 use weirgate_packet::demux::DatagramClass;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_srtp::OpenError;
-use weirgate_wire::{Event, ExtensionKind, MediaKind};
+use weirgate_wire::{Event, ExtensionKind, MediaKind, TraceDirection};
 
 use crate::clock::ClockMapping;
 use crate::counters::Counters;
@@ -18,7 +18,7 @@ use crate::shard::Shard;
 use crate::streams::StreamNames;
 use crate::ticks::FEEDBACK_INTERVAL;
 use crate::transport::{OpenFailure, PlainEnd, StreamRef, Transport, TransportKind};
-use crate::{CrossingKind, Path, Timestamp};
+use crate::{CrossingKind, Path, Timestamp, trace};
 
 /// When the loudness of talking sources is told.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
@@ -187,6 +187,10 @@ impl Shard {
             encoding.key_frames.came();
         }
         let transport = source.transport;
+        if let Some(info) = trace::received(source, &packet, &meta.layers, stream.encoding, by_rtx)
+        {
+            self.trace_producer(now, stream.source, TraceDirection::In, info);
+        }
         if is_audio {
             self.meter_level(now, stream.source, &packet);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weirgate_wire::MediaKind;
+use weirgate_wire::{MediaKind, TraceDirection, TraceInfo};
 
 use crate::shard::Shard;
 use crate::{CrossingKind, Timestamp};
@@ -196,11 +196,13 @@ impl Shard {
         }
         let due = stream.key_frames.due(interval);
         let media = inbound.ssrc;
-        if feedback.pli {
+        let info = if feedback.pli {
             inbound.plis_sent += 1;
+            TraceInfo::Pli { ssrc: media }
         } else {
             inbound.firs_sent += 1;
-        }
+            TraceInfo::Fir { ssrc: media }
+        };
         let fir_sequence = inbound.firs_sent as u8;
         self.counters.key_frame_requests_sent += 1;
         self.send_rtcp(now, transport, |writer, own| {
@@ -210,6 +212,7 @@ impl Shard {
                 writer.fir(own, media, fir_sequence)
             }
         });
+        self.trace_producer(now, index, TraceDirection::Out, info);
         due
     }
 }

@@ -38,6 +38,7 @@ mod stats;
 mod streams;
 mod ticks;
 mod time;
+mod trace;
 mod train_lengths;
 mod transport;
 mod wanted;

@@ -10,6 +10,7 @@ use crate::Path;
 use crate::clock::abs_send_time;
 use crate::consumer::Consumer;
 use crate::departure::{Gate, Outcome, next_transport_sequence};
+use crate::trace::trace_probe;
 use crate::transport::Transport;
 
 /// The stream of probes where no RTX is negotiated.
@@ -229,6 +230,13 @@ fn finish(blank: SentBlank, path: Path, transport: &mut Transport, gate: &mut Ga
     let (Some(written), Some(slot)) = (blank.written, gate.batch.slot(SLOT_BYTES)) else {
         return;
     };
+    trace_probe(
+        transport,
+        gate.now,
+        &slot[..written.len],
+        gate.tracer,
+        gate.counters,
+    );
     let sealed = match &transport.sealer {
         Some(sealer) => sealer.seal_rtp(slot, written.header_len, written.len, blank.sequence),
         None => Some(written.len),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weirgate_packet::rtcp::{ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, packets};
 
-use weirgate_wire::MediaKind;
+use weirgate_wire::{MediaKind, TraceDirection, TraceInfo, TracedReport};
 
 use crate::clock::{ntp, ntp_middle};
 use crate::downlink::Downlink;
@@ -53,10 +53,18 @@ impl Shard {
                 ssrc,
                 ntp,
                 rtp,
+                packet_count,
+                octet_count,
                 reports,
-                ..
             } => {
-                self.on_sender_report(now, index, ssrc, ntp, rtp);
+                let report = TracedReport {
+                    ssrc,
+                    ntp,
+                    rtp,
+                    packets: packet_count,
+                    octets: octet_count,
+                };
+                self.on_sender_report(now, index, report);
                 self.on_reports(now, index, reports);
             }
             RtcpPacket::ReceiverReport { reports, .. } => self.on_reports(now, index, reports),
@@ -103,14 +111,8 @@ impl Shard {
             .as_deref_mut()
     }
 
-    fn on_sender_report(
-        &mut self,
-        now: Timestamp,
-        index: u32,
-        ssrc: u32,
-        sender_ntp: u64,
-        rtp: u32,
-    ) {
+    fn on_sender_report(&mut self, now: Timestamp, index: u32, report: TracedReport) {
+        let (ssrc, sender_ntp, rtp) = (report.ssrc, report.ntp, report.rtp);
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
@@ -140,6 +142,8 @@ impl Shard {
             }
         }
         self.set_clock(stream.source, stream.encoding, rtp, at);
+        let info = TraceInfo::Sr(report);
+        self.trace_producer(now, stream.source, TraceDirection::In, info);
     }
 
     fn on_reports(&mut self, now: Timestamp, index: u32, reports: ReportIter<'_>) {
@@ -198,7 +202,7 @@ impl Shard {
         else {
             return 0;
         };
-        let mut asked = 0;
+        let mut asked: usize = 0;
         for sequence in lost {
             asked += 1;
             self.counters.nacks_received += 1;
@@ -244,6 +248,12 @@ impl Shard {
                 sequence: origin.sequence,
             });
         }
+        let packets = asked.min(usize::from(u16::MAX)) as u16;
+        let info = TraceInfo::Nack {
+            ssrc: media,
+            packets,
+        };
+        self.trace_consumer(now, consumer_index, TraceDirection::In, info);
         asked
     }
 
@@ -259,11 +269,14 @@ impl Shard {
             return;
         };
         self.counters.key_frame_requests_received += 1;
-        if fir {
+        let info = if fir {
             consumer.firs += 1;
+            TraceInfo::Fir { ssrc: media }
         } else {
             consumer.plis += 1;
-        }
+            TraceInfo::Pli { ssrc: media }
+        };
+        self.trace_consumer(now, consumer_index, TraceDirection::In, info);
         self.want_key_frame_for(now, consumer_index);
     }
 

@@ -22,6 +22,7 @@ use crate::overload::Overload;
 use crate::queue::{Departure, Lane, Purpose};
 use crate::rng::Rng;
 use crate::source::Source;
+use crate::trace::Tracer;
 use crate::train_lengths::TrainLengths;
 use crate::transport::Transport;
 use crate::wheel::Wheel;
@@ -69,6 +70,7 @@ pub struct Shard {
     tags: TagBatch,
     pub(crate) port: CrossingPort,
     pub(crate) events: VecDeque<ShardEvent>,
+    pub(crate) tracer: Tracer,
     /// Audio sources heard since the last look, and when the next is due.
     pub(crate) talking: Vec<u32>,
     pub(crate) levels_at: Timestamp,
@@ -101,6 +103,7 @@ impl Shard {
             tags: TagBatch::new(),
             port: CrossingPort::new(config.shard, limits.crossing_stock),
             events: VecDeque::with_capacity(limits.events.min(1024)),
+            tracer: Tracer::new(config.wall_clock_offset),
             talking: Vec::new(),
             levels_at: Timestamp::NEVER,
             overload: Overload::new(now),
@@ -222,6 +225,7 @@ impl Shard {
                     batch,
                     tags: &mut self.tags,
                     counters: &mut self.counters,
+                    tracer: &mut self.tracer,
                 };
                 let Drained::Until(release) = drain(index, transport, &mut gate) else {
                     break;
@@ -268,7 +272,10 @@ impl Shard {
 
     /// The next thing to tell the hub.
     pub fn poll_event(&mut self) -> Option<ShardEvent> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| {
+            let trace = self.tracer.pop()?;
+            Some(ShardEvent::Event(Event::Trace(trace)))
+        })
     }
 
     /// Where crossings leave by and empty ones are put.

@@ -16,6 +16,7 @@ use crate::history::{History, PacketMeta};
 use crate::inbound::Inbound;
 use crate::key_frames::{DEFAULT_INTERVAL, KeyFrameRequests};
 use crate::rates::LayerRates;
+use crate::trace::Traced;
 use crate::wanted::Wanted;
 use crate::{ShardNo, SourceNo, Timestamp};
 
@@ -158,6 +159,7 @@ pub(crate) struct Source {
     pub(crate) relays: Vec<ShardNo>,
     /// What consumers want of it.
     pub(crate) wanted: Wanted,
+    pub(crate) traced: Traced,
     pub(crate) level: LevelMeter,
     /// Some packet of the present talk was metered.
     pub(crate) level_listed: bool,
@@ -185,6 +187,7 @@ impl Source {
             transport: None,
             origin: None,
             relays: Vec::new(),
+            traced: Traced::default(),
             level: LevelMeter::default(),
             level_listed: false,
         }

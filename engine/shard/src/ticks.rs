@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use weirgate_packet::rtcp::RtcpWriter;
-use weirgate_wire::Event;
+use weirgate_wire::{Event, TraceDirection, TraceInfo};
 
 use crate::Timestamp;
 use crate::shard::Shard;
@@ -151,6 +151,11 @@ impl Shard {
                 self.send_rtcp(now, index, |writer, own| {
                     writer.nack(own, media, lost.iter().copied())
                 });
+                let info = TraceInfo::Nack {
+                    ssrc: media,
+                    packets: lost.len().min(usize::from(u16::MAX)) as u16,
+                };
+                self.trace_producer(now, source, TraceDirection::Out, info);
             }
         }
         self.nack_scratch = lost;

@@ -20,6 +20,7 @@ use crate::meter::Meter;
 use crate::padding::PROBATOR_SSRC;
 use crate::queue::{Departure, Lane, SendQueue};
 use crate::repair_budget::RepairBudget;
+use crate::trace::Traced;
 use crate::{Path, SocketId, Timestamp};
 
 /// What a received SSRC is.
@@ -132,6 +133,7 @@ pub(crate) struct Transport {
     pub(crate) repairs: RepairBudget,
     /// Extended sequence number of the next probe that is nobody's RTX.
     pub(crate) probator_sequence: u64,
+    pub(crate) traced: Traced,
     pub(crate) dtls_sent: bool,
     /// DTLS datagrams passed to control in the second that began then.
     dtls_passed: (u8, Timestamp),
@@ -194,6 +196,7 @@ impl Transport {
             wide_sequence_id: None,
             repairs: RepairBudget::default(),
             probator_sequence: u64::from(probator_sequence),
+            traced: Traced::default(),
             dtls_sent: false,
             dtls_passed: (0, Timestamp::ZERO),
             reports_at: Timestamp::NEVER,
@@ -347,15 +350,19 @@ impl Transport {
         if self.downlink.is_some() || !self.takes_estimate || self.rtp_path().is_none() {
             return;
         }
-        let config = Config {
+        self.downlink = Some(Box::new(Downlink::new(now, self.estimate_config())));
+    }
+
+    /// What the estimate begins with, and its limits.
+    pub(crate) fn estimate_config(&self) -> Config {
+        Config {
             initial_bps: match self.initial_outgoing_bps {
                 0 => INITIAL_OUTGOING_BPS,
                 bps => u64::from(bps),
             },
             min_bps: self.min_outgoing(),
             max_bps: self.max_outgoing(),
-        };
-        self.downlink = Some(Box::new(Downlink::new(now, config)));
+        }
     }
 
     /// Passes changed limits on to the estimate.

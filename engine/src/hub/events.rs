@@ -1,7 +1,7 @@
 //! What shards tell: kept in the objects, and passed on while control listens.
 //!
 //! While control is away the latest of each kind per object is what it gets after its snapshot;
-//! DTLS records and audio levels are of no use by then.
+//! DTLS records, audio levels and traces are of no use by then.
 
 use uuid::Uuid;
 use weirgate_wire::{Event, ToControl, Tuple};
@@ -19,16 +19,17 @@ impl Hub {
             match event {
                 Event::Dtls { .. } => self.counters.dtls_dropped += 1,
                 Event::AudioLevels(_) => self.counters.audio_levels_dropped += 1,
+                Event::Trace(_) => self.counters.traces_dropped += 1,
                 _ => self.counters.events_merged += 1,
             }
             return;
         }
         let behind = self.queued_bytes() > limits::OUTGOING_SOFT_BYTES;
-        if behind && matches!(event, Event::AudioLevels(_)) {
-            self.counters.audio_levels_dropped += 1;
-            return;
+        match event {
+            Event::AudioLevels(_) if behind => self.counters.audio_levels_dropped += 1,
+            Event::Trace(_) if behind => self.counters.traces_dropped += 1,
+            event => self.send(&ToControl::Event(event)),
         }
-        self.send(&ToControl::Event(event));
     }
 
     /// Notes an event in its object; `None` where there is no such object.
@@ -80,6 +81,13 @@ impl Hub {
                 self.registry.consumers.get_mut(consumer)?.layers = Some(*layers);
             }
             Event::AudioLevels(_) => {}
+            // One that was on its way when tracing was switched off is dropped here.
+            Event::Trace(trace) => {
+                let traced = self.registry.trace_mut(trace.kind, trace.id)?;
+                if !traced.has(trace.info.trace_type()) {
+                    return None;
+                }
+            }
         }
         Some(())
     }

@@ -101,6 +101,11 @@ impl Hub {
                     consumer.config.priority = priority;
                 }
             }
+            Change::Trace(kind, types) => {
+                if let Some(trace) = self.registry.trace_mut(kind, id) {
+                    *trace = types;
+                }
+            }
             Change::Ice(ice) => {
                 let answer = Answer::WebRtcTransport {
                     shard: self.registry.transport(id)?.shard,

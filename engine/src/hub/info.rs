@@ -39,6 +39,7 @@ pub(super) struct HubCounters {
     pub(super) dtls_dropped: u64,
     pub(super) dtls_refused: u64,
     pub(super) audio_levels_dropped: u64,
+    pub(super) traces_dropped: u64,
 }
 
 impl Hub {
@@ -82,6 +83,7 @@ impl Hub {
             ("hub_dtls_dropped", own.dtls_dropped),
             ("hub_dtls_refused", own.dtls_refused),
             ("hub_audio_levels_dropped", own.audio_levels_dropped),
+            ("hub_traces_dropped", own.traces_dropped),
             ("hub_shard_events_dropped", shard_events_dropped),
         ];
         let gauges = [

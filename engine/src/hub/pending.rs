@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 use weirgate_shard::{ShardNo, WebRtcCredentials};
-use weirgate_wire::{Answer, Layers, ObjectKind, Refusal};
+use weirgate_wire::{Answer, Layers, ObjectKind, Refusal, TraceTypes};
 
 use crate::shard_thread::ShardTask;
 
@@ -70,6 +70,8 @@ pub(super) enum Change {
     Layers(Option<Layers>),
     /// A consumer's priority.
     Priority(u8),
+    /// What is traced.
+    Trace(ObjectKind, TraceTypes),
 }
 
 /// A request on its way.

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use uuid::Uuid;
 use weirgate_shard::{ShardNo, SocketId, SourceNo, WebRtcCredentials};
-use weirgate_wire::{ConsumerConfig, IceState, Layers, ObjectKind, ProducerConfig, Refusal, Tuple};
+use weirgate_wire::{
+    ConsumerConfig, IceState, Layers, ObjectKind, ProducerConfig, Refusal, TraceTypes, Tuple,
+};
 
 use super::refuse;
 
@@ -19,6 +21,7 @@ pub(super) struct Transport {
     pub(super) shard: ShardNo,
     pub(super) blob: Vec<u8>,
     pub(super) body: TransportBody,
+    pub(super) trace: TraceTypes,
     pub(super) producers: BTreeSet<Uuid>,
     pub(super) consumers: BTreeSet<Uuid>,
     /// Its state changed while control was away.
@@ -57,6 +60,7 @@ pub(super) struct Producer {
     pub(super) blob: Vec<u8>,
     /// As it stands.
     pub(super) config: ProducerConfig,
+    pub(super) trace: TraceTypes,
     pub(super) consumers: BTreeSet<Uuid>,
     /// Shards other than its own that it crosses to, with the number of consumers there.
     pub(super) abroad: BTreeMap<ShardNo, u32>,
@@ -72,6 +76,7 @@ pub(super) struct Consumer {
     pub(super) blob: Vec<u8>,
     /// As it stands.
     pub(super) config: ConsumerConfig,
+    pub(super) trace: TraceTypes,
     /// The last ones told: its own and the producer's.
     pub(super) score: Option<(u8, u8)>,
     /// The last ones told.
@@ -156,6 +161,16 @@ impl Registry {
             ObjectKind::Consumer => self.consumers.get_mut(&id).map(|object| &mut object.blob),
         };
         blob.ok_or_else(|| refuse::not_found(kind, id))
+    }
+
+    /// What is traced of an object; a router has nothing.
+    pub(super) fn trace_mut(&mut self, kind: ObjectKind, id: Uuid) -> Option<&mut TraceTypes> {
+        match kind {
+            ObjectKind::Router => None,
+            ObjectKind::Transport => self.transports.get_mut(&id).map(|object| &mut object.trace),
+            ObjectKind::Producer => self.producers.get_mut(&id).map(|object| &mut object.trace),
+            ObjectKind::Consumer => self.consumers.get_mut(&id).map(|object| &mut object.trace),
+        }
     }
 
     pub(super) fn add_transport(&mut self, id: Uuid, transport: Transport) {

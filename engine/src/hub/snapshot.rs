@@ -1,7 +1,7 @@
 //! Everything control needs to build its model again, sent piece by piece as control reads.
 
 use uuid::Uuid;
-use weirgate_wire::{Answer, SnapshotBody, SnapshotObject, ToControl};
+use weirgate_wire::{Answer, SnapshotBody, SnapshotObject, ToControl, TraceTypes};
 
 use super::registry::{Transport, TransportBody};
 use super::{Hub, limits, refuse};
@@ -157,12 +157,18 @@ impl Hub {
 
     fn router_piece(&self, id: Uuid) -> Option<ToControl> {
         let router = self.registry.routers.get(&id)?;
-        Some(object(id, SnapshotBody::Router, &router.blob))
+        Some(object(
+            id,
+            SnapshotBody::Router,
+            TraceTypes::NONE,
+            &router.blob,
+        ))
     }
 
     fn transport_piece(&self, id: Uuid) -> Option<ToControl> {
         let transport = self.registry.transports.get(&id)?;
-        Some(object(id, transport_body(transport), &transport.blob))
+        let body = transport_body(transport);
+        Some(object(id, body, transport.trace, &transport.blob))
     }
 
     fn producer_piece(&self, id: Uuid) -> Option<ToControl> {
@@ -171,7 +177,7 @@ impl Hub {
             transport: producer.transport,
             config: producer.config.clone(),
         };
-        Some(object(id, body, &producer.blob))
+        Some(object(id, body, producer.trace, &producer.blob))
     }
 
     fn consumer_piece(&self, id: Uuid) -> Option<ToControl> {
@@ -180,14 +186,15 @@ impl Hub {
             transport: consumer.transport,
             config: consumer.config.clone(),
         };
-        Some(object(id, body, &consumer.blob))
+        Some(object(id, body, consumer.trace, &consumer.blob))
     }
 }
 
-fn object(id: Uuid, body: SnapshotBody, blob: &[u8]) -> ToControl {
+fn object(id: Uuid, body: SnapshotBody, trace: TraceTypes, blob: &[u8]) -> ToControl {
     ToControl::Object(SnapshotObject {
         id,
         body,
+        trace,
         blob: blob.to_vec(),
     })
 }

@@ -1,7 +1,7 @@
 //! Checks of what control sends, before a shard sees it. Control is trusted, but a mistake of its
 //! author must not end the engine.
 
-use weirgate_wire::{ConsumerConfig, ProducerConfig, Refusal, SrtpKey};
+use weirgate_wire::{ConsumerConfig, ObjectKind, ProducerConfig, Refusal, SrtpKey, TraceTypes};
 
 use super::refuse;
 
@@ -62,6 +62,16 @@ pub(super) fn priority(priority: u8) -> Result<(), Refusal> {
             "priority: 0 was given, allowed is 1 to 255",
         )),
         _ => Ok(()),
+    }
+}
+
+pub(super) fn trace(kind: ObjectKind, types: TraceTypes) -> Result<(), Refusal> {
+    match types.without(TraceTypes::of(kind)).iter().next() {
+        Some(other) => Err(refuse::invalid(format_args!(
+            "types: {} was given, which a {kind:?} does not have",
+            other.name()
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -9,12 +9,14 @@ mod message;
 mod rtp;
 mod srtp;
 mod stats;
+mod trace;
 
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_BYTES, encode};
 pub use message::*;
 pub use rtp::*;
 pub use srtp::{SrtpKey, SrtpSuite};
 pub use stats::*;
+pub use trace::*;
 
 /// Version of the messages on the engine socket; both sides must have the same.
 pub const PROTOCOL_VERSION: u16 = 4;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     AudioLevel, ConsumerConfig, EngineInfo, IceState, Layers, ObjectKind, ProducerConfig,
-    ShardCounters, SrtpKey, Stats, Tuple,
+    ShardCounters, SrtpKey, Stats, Trace, TraceTypes, Tuple,
 };
 
 /// From control to engine.
@@ -187,6 +187,15 @@ pub enum Request {
         /// The consumer.
         consumer: Uuid,
     },
+    /// Tells [`Event::Trace`] of those types of an object from now on.
+    SetTrace {
+        /// A transport, producer or consumer.
+        kind: ObjectKind,
+        /// The object.
+        id: Uuid,
+        /// Of [`TraceTypes::of`] its kind.
+        types: TraceTypes,
+    },
     /// Closes an object and everything that hangs on it (transports of a router, producers and
     /// consumers of a transport, consumers of a producer). No event is sent for these.
     Close {
@@ -333,6 +342,8 @@ pub struct SnapshotObject {
     pub id: Uuid,
     /// What the engine knows of it.
     pub body: SnapshotBody,
+    /// What is traced of it.
+    pub trace: TraceTypes,
     /// Opaque, as last given.
     pub blob: Vec<u8>,
 }
@@ -391,7 +402,7 @@ pub enum SnapshotBody {
 }
 
 /// What happened in the engine. While control is away, the latest of each kind per object is kept
-/// and sent after the snapshot; DTLS records are dropped.
+/// and sent after the snapshot; DTLS records, levels and traces are dropped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// ICE state or selected tuple changed.
@@ -454,4 +465,6 @@ pub enum Event {
     /// Loudness of the audio producers of one shard that were heard in the last interval; those
     /// that fell silent appear once with −127.
     AudioLevels(Vec<AudioLevel>),
+    /// A trace event of an object for which [`Request::SetTrace`] asked.
+    Trace(Trace),
 }

@@ -19,7 +19,7 @@ use weirgate_wire::{
     Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, Histogram, IceState, LayerReason,
     ObjectKind, PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request, ShardCounters,
     ShardInfo, SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine,
-    TransportStats, encode,
+    TraceTypes, TransportStats, encode,
 };
 
 pub(crate) struct FakeEngine {
@@ -312,12 +312,16 @@ impl State {
             | Request::SetPaused { id, blob, .. }
             | Request::SetPreferredLayers { id, blob, .. }
             | Request::SetPriority { id, blob, .. } => (*id, blob.clone()),
+            Request::SetTrace { id, .. } => (*id, None),
             Request::RequestKeyFrame { consumer } => (*consumer, None),
             other => panic!("not about an object: {other:?}"),
         };
         let object = self.get_mut(id)?;
         if let Some(blob) = new_blob {
             object.blob = blob;
+        }
+        if let Request::SetTrace { types, .. } = &request {
+            object.trace = *types;
         }
         apply(&mut object.body, &request);
         match request {
@@ -339,7 +343,12 @@ impl State {
         if self.get(id).is_ok() {
             return Err(refusal(RefusalKind::Conflict, id));
         }
-        self.objects.push(SnapshotObject { id, body, blob });
+        self.objects.push(SnapshotObject {
+            id,
+            body,
+            trace: TraceTypes::NONE,
+            blob,
+        });
         Ok(Answer::Done)
     }
 

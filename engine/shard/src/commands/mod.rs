@@ -12,7 +12,7 @@ use crate::shard::{Object, Shard};
 use crate::transport::{PlainEnd, Transport};
 use crate::{CommandBody, Timestamp};
 
-type Outcome = Result<Answer, Refusal>;
+pub(crate) type Outcome = Result<Answer, Refusal>;
 
 fn refuse<T>(kind: RefusalKind, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal {
@@ -21,7 +21,7 @@ fn refuse<T>(kind: RefusalKind, message: impl Into<String>) -> Result<T, Refusal
     })
 }
 
-fn not_found<T>(what: &str, id: Uuid) -> Result<T, Refusal> {
+pub(crate) fn not_found<T>(what: &str, id: Uuid) -> Result<T, Refusal> {
     refuse(
         RefusalKind::NotFound,
         format!("no {what} {id} on this shard"),
@@ -90,6 +90,7 @@ impl Shard {
             }
             CommandBody::SetPriority { id, priority } => self.set_priority(now, id, priority),
             CommandBody::RequestKeyFrame { consumer } => self.ask_key_frame(now, consumer),
+            CommandBody::SetTrace { kind, id, types } => self.set_trace(kind, id, types),
             CommandBody::GetStats { kind, id } => self.stats(now, kind, id),
             CommandBody::GetCounters => Ok(Answer::Counters(vec![self.all_counters()])),
         })

@@ -152,6 +152,11 @@ impl Hub {
                 let body = CommandBody::RequestKeyFrame { consumer: id };
                 self.change(ObjectKind::Consumer, id, body, None, Change::Nothing)
             }
+            Request::SetTrace { kind, id, types } => {
+                validate::trace(kind, types)?;
+                let body = CommandBody::SetTrace { kind, id, types };
+                self.change(kind, id, body, None, Change::Trace(kind, types))
+            }
             Request::SetBlob { kind, id, blob } => {
                 self.registry.blob_mut(kind, id)?;
                 self.blobs.take(blob.len())?;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 use weirgate_shard::{CommandBody, ShardNo};
-use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, ProducerConfig, Refusal};
+use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, ProducerConfig, Refusal, TraceTypes};
 
 use super::{created, room};
 use crate::hub::pending::{Change, Plan, Then};
@@ -36,6 +36,7 @@ impl Hub {
             source,
             blob,
             config: config.clone(),
+            trace: TraceTypes::NONE,
             consumers: Default::default(),
             abroad: Default::default(),
             scores: None,
@@ -92,6 +93,7 @@ impl Hub {
             shard,
             blob,
             config,
+            trace: TraceTypes::NONE,
             score: None,
             layers: None,
         });

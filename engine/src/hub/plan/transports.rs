@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 use weirgate_shard::{CommandBody, ShardNo};
-use weirgate_wire::{Answer, IceState, ObjectKind, Refusal, SrtpKey};
+use weirgate_wire::{Answer, IceState, ObjectKind, Refusal, SrtpKey, TraceTypes};
 
 use super::{created, room};
 use crate::hub::pending::{Change, Plan};
@@ -196,6 +196,7 @@ impl Hub {
             shard,
             blob,
             body,
+            trace: TraceTypes::NONE,
             producers: Default::default(),
             consumers: Default::default(),
             changed: false,

@@ -3,6 +3,7 @@
 mod control;
 mod objects;
 mod relay;
+mod traces;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use weirgate_wire::{
     Codec, ConsumerCodec, ConsumerConfig, ConsumerType, Event, ExtensionIds, Feedback,
     FrameDecoder, MediaKind, ObjectKind, ProducerCodec, ProducerConfig, ProducerEncoding,
-    RefusalKind,
+    RefusalKind, TraceType, TraceTypes,
 };
 
 use super::*;
@@ -270,6 +271,10 @@ fn short(body: &CommandBody) -> String {
         CommandBody::SetPreferredLayers { id, .. } => format!("layers {}", number(id)),
         CommandBody::SetPriority { id, priority } => format!("priority {} {priority}", number(id)),
         CommandBody::RequestKeyFrame { consumer } => format!("key frame {}", number(consumer)),
+        CommandBody::SetTrace { id, types, .. } => {
+            let names: Vec<&str> = types.iter().map(TraceType::name).collect();
+            format!("trace {} {}", number(id), names.join(","))
+        }
         CommandBody::GetStats { id, .. } => format!("stats {}", number(id)),
         CommandBody::GetCounters => "counters".to_owned(),
     }
