@@ -78,8 +78,9 @@ fn casts() -> [(Cast, u64); 4] {
             Cast::Rooms {
                 rooms: 2,
                 participants: 2,
+                viewers: 1,
             },
-            2 * 2 * 2,
+            2 * (2 + 2) * 2,
         ),
         (Cast::Pairs { pairs: 3 }, 3 * 2 * 2),
     ]

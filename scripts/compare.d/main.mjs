@@ -1,17 +1,15 @@
 // Runs the comparison; scripts/compare starts it inside a namespace.
 
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-import { endWithThisProcess, memoryBytes, pinThisProcess, start } from './processes.mjs';
+import { play, problemOf, UsageError } from './generator.mjs';
+import { endWithThisProcess, memoryBytes, pinThisProcess } from './processes.mjs';
 import { readSettings } from './settings.mjs';
 import { figuresOf, machine, summarize, table } from './summary.mjs';
 
 const MEMORY_INTERVAL_MS = 200;
-
-/** The scenario is not one that weirgate-loadgen knows. */
-class UsageError extends Error {}
 
 async function main() {
     const settings = await readSettings(process.argv.slice(2));
@@ -57,18 +55,21 @@ async function oneRun(settings, server, round) {
             core: settings.serverCore, ip: settings.ip, folder, binaries: settings.binaries,
             variant: server.variant,
         });
+        const generator = {
+            binaries: settings.binaries, url: running.url, pids: running.pids, folder,
+        };
         const idleBytes = memoryBytes(running.pids);
         let peakBytes = idleBytes;
         const watch = setInterval(() => {
             peakBytes = Math.max(peakBytes, memoryBytes(running.pids));
         }, MEMORY_INTERVAL_MS);
         try {
-            run.outcome = await play(settings, running, folder, []);
+            run.outcome = await play(generator, settings.scenario);
         } finally {
             clearInterval(watch);
         }
         if (settings.capacity) {
-            run.capacity = await play(settings, running, folder, ['--find-capacity']);
+            run.capacity = await play(generator, ['--find-capacity', ...settings.scenario]);
         }
         run.figures = figuresOf(run.outcome, { idleBytes, peakBytes, capacity: run.capacity });
         run.problem = problemOf(run.outcome);
@@ -81,35 +82,6 @@ async function oneRun(settings, server, round) {
     }
     if (run.problem) delete run.figures;
     return run;
-}
-
-/** What weirgate-loadgen found out. */
-async function play(settings, running, folder, flags) {
-    const file = path.join(folder, 'outcome.json');
-    const own = ['--server', running.url, '--json', file, '--quiet'];
-    const processes = running.pids.flatMap((pid) => ['--pid', String(pid)]);
-    const program = path.join(settings.binaries, 'weirgate-loadgen');
-    const child = start(program, [...own, ...processes, ...flags, ...settings.scenario]);
-    child.stdout.resume();
-    let complaint = '';
-    child.stderr.on('data', (chunk) => (complaint = (complaint + chunk).slice(-4000)));
-    const code = await new Promise((resolve, reject) => {
-        child.once('error', reject);
-        child.once('close', resolve);
-    });
-    // 1 is a bound that was broken or a server that did wrong, 3 a generator that could not keep up:
-    // the figures say so.
-    if (complaint.includes('\nUsage:')) throw new UsageError(complaint.trim());
-    if (![0, 1, 3].includes(code)) throw new Error(`weirgate-loadgen: ${complaint.trim()}`);
-    return JSON.parse(readFileSync(file, 'utf8'));
-}
-
-function problemOf({ participants, ending, inconclusive, totals }) {
-    if (ending.how !== 'completed') return `${ending.how}: ${ending.why ?? ''}`;
-    if (participants.failed > 0) return `${participants.failed} could not join: ${participants.failures[0]}`;
-    if (totals.silentFlows > 0) return `${totals.silentFlows} receivers heard nothing`;
-    if (inconclusive.length > 0) return `inconclusive: ${inconclusive.join('; ')}`;
-    return undefined;
 }
 
 main().catch((error) => {

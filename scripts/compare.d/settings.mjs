@@ -25,13 +25,6 @@ export async function readSettings(args) {
             ip: text, binaries: text, commit: text,
         },
     });
-    const cores = allowedCores();
-    const serverCore = coreOf(values['server-core'], 'server-core', cores, cores[0]);
-    const others = cores.filter((core) => core !== serverCore);
-    const generatorCore = coreOf(values['generator-core'], 'generator-core', cores, others[0]);
-    if (generatorCore === undefined || generatorCore === serverCore) {
-        throw new Error('--generator-core: the generator needs a core that is not the server\'s');
-    }
     const rounds = Number(values.rounds);
     if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
         throw new Error(`--rounds: ${values.rounds} is not a number from 1 to 1000`);
@@ -40,8 +33,7 @@ export async function readSettings(args) {
         servers: await serversOf(values.servers ?? defaultServers()),
         rounds,
         capacity: values.capacity,
-        serverCore,
-        generatorCore,
+        ...coresOf(values),
         json: values.json && path.resolve(values.json),
         logs: values.logs && path.resolve(values.logs),
         scenario: positionals.length > 0 ? positionals : DEFAULT_SCENARIO,
@@ -71,6 +63,18 @@ async function serversOf(list) {
         servers.push({ name, variant, start: module.start, version: module.version });
     }
     return servers;
+}
+
+/** The server's core and another for the generator, from flags of these names. */
+export function coresOf(values) {
+    const cores = allowedCores();
+    const serverCore = coreOf(values['server-core'], 'server-core', cores, cores[0]);
+    const others = cores.filter((core) => core !== serverCore);
+    const generatorCore = coreOf(values['generator-core'], 'generator-core', cores, others[0]);
+    if (generatorCore === undefined || generatorCore === serverCore) {
+        throw new Error('--generator-core: the generator needs a core that is not the server\'s');
+    }
+    return { serverCore, generatorCore };
 }
 
 /** Cores this process may use, as `taskset` and containers leave them. */

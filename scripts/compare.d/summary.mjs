@@ -108,7 +108,7 @@ export function machine(settings) {
         kernel: os.release(),
         commit: settings.commit,
         versions: Object.fromEntries(
-            settings.servers.map((server) => [server.name, server.version(settings)]),
+            (settings.servers ?? []).map((server) => [server.name, server.version(settings)]),
         ),
         serverCore: settings.serverCore,
         generatorCore: settings.generatorCore,

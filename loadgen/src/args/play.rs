@@ -48,9 +48,12 @@ pub(crate) enum Play {
         /// How many.
         #[arg(long, value_name = "N", default_value_t = 10)]
         rooms: usize,
-        /// In each.
+        /// In each, sending to each other.
         #[arg(long, value_name = "N", default_value_t = 4)]
         participants: usize,
+        /// In each, only receiving.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        viewers: usize,
         #[command(flatten)]
         options: PlayArgs,
     },
@@ -114,6 +117,10 @@ pub(crate) struct PlayArgs {
     /// How long is measured after everyone has joined, such as 10s or 5m.
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
+    /// How long it goes on after everyone has joined before it is measured: estimates of paths take
+    /// some seconds to rise.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    settle: Duration,
     /// Participants that join per second; as fast as they can where not given.
     #[arg(long, value_name = "N")]
     ramp: Option<f64>,
@@ -148,6 +155,7 @@ impl Play {
         let mut scenario = Scenario::new(cast, options.transport()?, traffic);
         scenario.signaling = options.signaling;
         scenario.duration = options.duration;
+        scenario.settle = options.settle;
         scenario.ramp = options.ramp;
         scenario.nack = options.nack;
         scenario.remb_bps = options.remb;
@@ -195,11 +203,13 @@ impl Play {
             Self::Rooms {
                 rooms,
                 participants,
+                viewers,
                 options,
             } => (
                 Cast::Rooms {
                     rooms: *rooms,
                     participants: *participants,
+                    viewers: *viewers,
                 },
                 options,
             ),
@@ -298,6 +308,7 @@ mod tests {
             "x meeting --participants 3 --video 1.5M --fps 15 --burst frame --audio --dtx",
             "x audio --speakers 2 --listeners 9 --dtx --signaling socketio",
             "x rooms --rooms 2 --participants 3 --video 360p --ramp 5",
+            "x rooms --rooms 2 --participants 1 --viewers 5 --video 360p --settle 3s",
             "x pairs --pairs 2 --video 1M --key-frames 0 --nack --remb 2M",
             "x churn --watchers 2 --joins 0.5 --stay 3s --video 300k",
         ] {

@@ -28,8 +28,10 @@ pub enum Cast {
     Rooms {
         /// How many.
         rooms: usize,
-        /// In each.
+        /// In each, sending to each other.
         participants: usize,
+        /// In each, only receiving.
+        viewers: usize,
     },
     /// Many calls of two.
     Pairs {
@@ -91,9 +93,14 @@ impl Cast {
                 speakers,
                 listeners: load,
             },
-            Self::Rooms { participants, .. } => Self::Rooms {
+            Self::Rooms {
+                participants,
+                viewers,
+                ..
+            } => Self::Rooms {
                 rooms: load,
                 participants,
+                viewers,
             },
             Self::Pairs { .. } => Self::Pairs { pairs: load },
             Self::Churn {
@@ -123,9 +130,11 @@ impl Cast {
             Self::Rooms {
                 rooms,
                 participants,
+                viewers,
             } => vec![
                 ("rooms", rooms.to_string()),
                 ("participants per room", participants.to_string()),
+                ("viewers per room", viewers.to_string()),
             ],
             Self::Pairs { pairs } => vec![("pairs", pairs.to_string())],
             Self::Churn {
@@ -143,9 +152,17 @@ impl Cast {
     /// Fails where nobody would send, or nobody receive.
     pub(super) fn check(&self) -> Result<()> {
         match *self {
-            Self::Meeting { participants } | Self::Rooms { participants, .. } => {
+            Self::Meeting { participants } => {
                 ensure!(participants >= 2, "a meeting takes 2 participants at least");
             }
+            Self::Rooms {
+                participants,
+                viewers,
+                ..
+            } => ensure!(
+                participants >= 1 && participants + viewers >= 2,
+                "a room takes one who sends and one who receives at least"
+            ),
             Self::Audio { speakers, .. } => ensure!(speakers >= 1, "nobody would speak"),
             Self::Churn {
                 joins_per_second,
@@ -186,7 +203,8 @@ impl Cast {
             Self::Rooms {
                 rooms,
                 participants,
-            } => vec![room(participants, 0); rooms],
+                viewers,
+            } => vec![room(participants, viewers); rooms],
             Self::Pairs { pairs } => vec![room(2, 0); pairs],
             Self::Churn { watchers, .. } => vec![room(1, watchers)],
         }
@@ -218,8 +236,9 @@ mod tests {
                 Cast::Rooms {
                     rooms: 7,
                     participants: 3,
+                    viewers: 2,
                 },
-                21,
+                35,
             ),
             (Cast::Pairs { pairs: 4 }, 8),
             (churn, 10),
@@ -231,6 +250,11 @@ mod tests {
             Cast::Meeting { participants: 1 },
             Cast::Livestream { receivers: 0 },
             Cast::Pairs { pairs: 0 },
+            Cast::Rooms {
+                rooms: 2,
+                participants: 1,
+                viewers: 0,
+            },
         ] {
             assert!(alone.check().is_err(), "{alone:?}");
         }

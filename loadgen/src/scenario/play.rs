@@ -54,6 +54,8 @@ pub struct Scenario {
     pub signaling: SignalingKind,
     /// How long is measured after everyone has joined.
     pub duration: Duration,
+    /// How long it goes on after everyone has joined before it is measured.
+    pub settle: Duration,
     /// Participants that join per second; as fast as they can where it does not say.
     pub ramp: Option<f64>,
     /// Receivers ask for what is missing.
@@ -77,6 +79,7 @@ impl Scenario {
             transport,
             signaling: SignalingKind::Api,
             duration: Duration::from_secs(10),
+            settle: Duration::ZERO,
             ramp: None,
             nack: false,
             remb_bps: None,
@@ -129,11 +132,16 @@ impl Scenario {
         let ramp = self.ramp.map(|ramp| ("ramp", format!("{ramp} joins/s")));
         let nack = self.nack.then(|| ("NACK", "yes".to_owned()));
         let remb = self.remb_bps.map(|bps| ("REMB", format!("{bps} bit/s")));
+        let settle = (!self.settle.is_zero())
+            .then(|| ("settling", format!("{} s", self.settle.as_secs_f64())));
         let switches = self.switch_layers.map(|every| {
             let seconds = every.as_secs_f64();
             ("other layers", format!("every {seconds} s"))
         });
-        [ramp, nack, remb, switches].into_iter().flatten().collect()
+        [settle, ramp, nack, remb, switches]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Plays it. An error means that it could not begin; what went wrong later is in the outcome.
@@ -224,10 +232,13 @@ impl Scenario {
         };
         let bringing = bring(Arc::clone(&run), places.to_vec(), self.ramp);
         let joined = watch.until_all_joined(bringing).await;
-        let (joining, ending) = match joined {
+        let (joining, mut ending) = match joined {
             Ok(joined) => joined,
             Err(error) => return Err(error),
         };
+        if ending.is_none() {
+            ending = watch.until_settled().await;
+        }
         if ending.is_none() {
             // Latencies of the time before are forgotten: they show what joining costs.
             run.latency.clear();
@@ -371,6 +382,20 @@ impl Watch<'_> {
             bail!("none of {failed} receivers could join: {first}");
         }
         Ok((joining, ending))
+    }
+
+    /// An ending where it ended meanwhile.
+    async fn until_settled(&mut self) -> Option<Ending> {
+        let begin = Instant::now();
+        while begin.elapsed() < self.scenario.settle {
+            tokio::time::sleep(TICK).await;
+            self.sample_each_second(false);
+            let ending = self.early_ending();
+            if ending.is_some() {
+                return ending;
+            }
+        }
+        None
     }
 
     async fn until_measured(&mut self) -> Ending {

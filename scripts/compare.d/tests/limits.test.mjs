@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { disturbance, trainsOf } from '../limits/engine.mjs';
+import { between, lengths } from '../limits/floor.mjs';
+import { exitCode, judgeFloor, judgePair, table } from '../limits/report.mjs';
+import { ROWS } from '../limits/rows.mjs';
+import { readSettings } from '../limits/settings.mjs';
+
+const LIMITS = fileURLToPath(new URL('../../limits', import.meta.url));
+
+const ROW = { name: 'a', title: 'A', target: 1.3 };
+
+function round(engineNs, floorNs, { problem, floorProblem, p99Ms = 1 } = {}) {
+    return {
+        engine: { ns: engineNs - 50, kernelNs: 50, meanTrain: 9, p50Ms: 1, p99Ms, perSecond: 54_000, problem },
+        floor: { ns: floorNs - 210, kernelNs: 10, sealNs: 200, train: 9, problem: floorProblem },
+    };
+}
+
+test('the ratio is that of the medians, of rounds good on both sides', () => {
+    const rounds = [
+        round(1200, 1000), round(1250, 1000), round(1300, 1000),
+        round(9000, 1000, { problem: 'inconclusive: busy' }),
+        round(1200, 100, { floorProblem: 'inconclusive: lost' }),
+    ];
+    const result = judgeFloor(ROW, rounds);
+    assert.deepEqual(
+        [result.engineNs, result.baseNs, result.ratio, result.goodRounds, result.verdict],
+        [1250, 1000, 1.25, 3, 'met'],
+    );
+    assert.deepEqual([result.least, result.most], [1.2, 1.3]);
+    assert.equal(judgeFloor(ROW, [round(1400, 1000)]).verdict, 'not met');
+});
+
+test('a row whose rounds mostly say nothing says nothing', () => {
+    const bad = round(1200, 1000, { problem: 'inconclusive: late' });
+    const result = judgeFloor(ROW, [bad, bad, round(1200, 1000)]);
+    assert.deepEqual([result.verdict, result.problem], ['inconclusive', 'inconclusive: late']);
+    assert.equal(exitCode([result]), 3);
+});
+
+test('the delay has a verdict of its own', () => {
+    const row = { ...ROW, delay: { p50Ms: 2, p99Ms: 5 } };
+    const quick = judgeFloor(row, [round(1200, 1000)]);
+    const slow = judgeFloor(row, [round(1200, 1000, { p99Ms: 6 })]);
+    assert.deepEqual([quick.delay.verdict, slow.delay.verdict, slow.verdict], ['met', 'not met', 'met']);
+    assert.deepEqual([exitCode([quick]), exitCode([quick, slow])], [0, 1]);
+});
+
+test('two ways of running the engine are compared with each other', () => {
+    const row = { ...ROW, target: 1.6, first: { name: 'one' }, second: { name: 'other' } };
+    const run = (ns) => ({ ns, kernelNs: 0, meanTrain: 9, perSecond: 1, engineCores: 0.2 });
+    const result = judgePair(row, [{ first: run(1500), second: run(1000) }]);
+    assert.deepEqual([result.ratio, result.verdict], [1.5, 'met']);
+    const failed = judgePair(row, [{ first: { problem: 'did not start' }, second: run(1000) }]);
+    assert.deepEqual([failed.verdict, failed.problem], ['inconclusive', 'did not start']);
+    assert.equal(exitCode([failed]), 2);
+});
+
+test('the table has every row, measured or not', () => {
+    const about = { cpu: 'x', cores: 2, kernel: '6', commit: 'c' };
+    const settings = { io: 'auto', rounds: 1, serverCore: 0, generatorCore: 1 };
+    const missing = judgeFloor(ROW, [{ engine: { problem: 'engine: gone' } }]);
+    const text = table(settings, about, [judgeFloor(ROW, [round(1250, 1000)]), missing]);
+    assert.match(text, /a +1250 +1000 +1\.25 +1\.25-1\.25 +1\.30 {2}met/);
+    assert.match(text, /engine: gone/);
+});
+
+test('a train between two lengths is laid between them by trains per packet', () => {
+    assert.deepEqual([lengths(9), lengths(8.95), lengths(1), lengths(0.99)], [[9, 9], [9, 9], [1, 1], [1, 1]]);
+    assert.deepEqual(lengths(3.4), [3, 4]);
+    assert.equal(between(9, 9, 9), 0);
+    assert.equal(between(2, 2, 4), 0);
+    assert.equal(between(4, 2, 4), 1);
+    // 3/8 trains per packet is halfway from 1/2 to 1/4.
+    assert.equal(between(8 / 3, 2, 4), 0.5);
+});
+
+test('trains are averaged by train', () => {
+    assert.equal(trainsOf([{ length: 1, count: 2 }, { length: 9, count: 2 }]), 5);
+    assert.equal(trainsOf([]), 0);
+});
+
+test('a busy machine is named', () => {
+    const calm = { othersCores: 0.01, stolenCores: 0.01 };
+    assert.equal(disturbance(calm), undefined);
+    assert.match(disturbance({ ...calm, othersCores: 0.5 }), /^inconclusive: other programs used 50 %/);
+    assert.match(disturbance({ ...calm, stolenCores: 0.2 }), /host took away 20 %/);
+});
+
+test('rows are taken by name, and all where none is named', () => {
+    assert.deepEqual(readSettings(['audio', 'rooms', 'audio']).rows, ['audio', 'rooms']);
+    assert.deepEqual(readSettings([]).rows, Object.keys(ROWS));
+});
+
+test('what is mistyped is refused by name, before anything is built or run', () => {
+    for (const [words, told] of [
+        [['--ruonds', '3'], '--ruonds'],
+        [['--ruonds=3'], '--ruonds'],
+        [['--rounds', '0'], '--rounds: 0'],
+        [['--rounds', 'many'], '--rounds: many'],
+        [['--rounds'], '--rounds'],
+        [['--duration', '0.5'], '--duration: 0.5'],
+        [['--io', 'xpd'], '--io: xpd'],
+        [['--server-core', '99'], '--server-core: 99'],
+        [['vidio-plain'], 'vidio-plain is no row'],
+    ]) {
+        const { status, stderr } = spawnSync(LIMITS, words, { encoding: 'utf8' });
+        assert.equal(status, 2, `${words}: ${stderr}`);
+        assert.ok(stderr.includes(told), `${words}: ${stderr}`);
+    }
+});
