@@ -68,7 +68,15 @@ impl<'a> SlotWriter<'a> {
         Self { slot, len: 0 }
     }
 
+    /// Goes on after the first `len` bytes.
+    #[inline]
+    pub(crate) fn resume(slot: &'a mut [u8], len: usize) -> Self {
+        let len = len.min(slot.len());
+        Self { slot, len }
+    }
+
     /// Appends `data`; `None`, with nothing written, where it does not fit.
+    #[inline]
     pub(crate) fn put(&mut self, data: &[u8]) -> Option<()> {
         let end = self.len.checked_add(data.len())?;
         self.slot.get_mut(self.len..end)?.copy_from_slice(data);
@@ -77,6 +85,7 @@ impl<'a> SlotWriter<'a> {
     }
 
     /// Appends `len` zero bytes.
+    #[inline]
     pub(crate) fn put_zeros(&mut self, len: usize) -> Option<()> {
         let end = self.len.checked_add(len)?;
         self.slot.get_mut(self.len..end)?.fill(0);
@@ -85,6 +94,7 @@ impl<'a> SlotWriter<'a> {
     }
 
     /// Overwrites what was written at `offset`.
+    #[inline]
     pub(crate) fn patch(&mut self, offset: usize, data: &[u8]) -> Option<()> {
         let end = offset.checked_add(data.len())?;
         self.slot[..self.len]

@@ -2,10 +2,12 @@
 
 mod extension;
 mod sequence;
+mod template;
 mod write;
 
 pub use extension::{ExtensionForm, ExtensionIter};
 pub use sequence::{SequenceExtender, TimestampExtender};
+pub use template::RtpTemplate;
 pub use write::{RtpWriter, RtpWritten};
 
 use crate::bytes::{array_at, u16_at, u32_at};

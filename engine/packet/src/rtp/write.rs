@@ -20,7 +20,7 @@ pub struct RtpWriter<'a> {
 
 /// What was written last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+pub(super) enum Part {
     Fixed,
     Extensions,
     Payload,
@@ -68,6 +68,34 @@ impl<'a> RtpWriter<'a> {
         })
     }
 
+    /// Goes on with a header that is begun.
+    #[inline]
+    pub(super) const fn resume(
+        out: SlotWriter<'a>,
+        form: ExtensionForm,
+        first: u8,
+        part: Part,
+    ) -> Self {
+        Self {
+            out,
+            form,
+            first,
+            part,
+            header_len: FIXED_HEADER_LEN,
+        }
+    }
+
+    /// Bytes written so far.
+    pub(super) const fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Writes over what was written at `offset`; `None` where that is not all written yet.
+    #[inline]
+    pub fn patch(&mut self, offset: usize, data: &[u8]) -> Option<()> {
+        self.out.patch(offset, data)
+    }
+
     /// Adds a header extension and answers where its data lies in the slot. `None` where the form
     /// has no such id or length.
     pub fn extension(&mut self, id: u8, data: &[u8]) -> Option<usize> {
@@ -86,6 +114,7 @@ impl<'a> RtpWriter<'a> {
     }
 
     /// Appends to the payload; the first call closes the extension block.
+    #[inline]
     pub fn payload(&mut self, data: &[u8]) -> Option<()> {
         if self.part > Part::Payload {
             return None;
@@ -114,6 +143,7 @@ impl<'a> RtpWriter<'a> {
     }
 
     /// Ends the packet; `None` where the extension block could not be closed for want of room.
+    #[inline]
     pub fn finish(mut self) -> Option<RtpWritten> {
         self.close_header()?;
         self.out.patch(0, &[self.first])?;
@@ -143,6 +173,7 @@ impl<'a> RtpWriter<'a> {
     }
 
     /// Pads the extension block to whole words and writes their number.
+    #[inline]
     fn close_header(&mut self) -> Option<()> {
         if self.part >= Part::Payload {
             return Some(());
