@@ -14,6 +14,7 @@ const AV1_NEW_SEQUENCE: u8 = 0x08;
 /// Writes the outgoing picture id and TL0PICIDX over those in a copy of the packet's payload, in
 /// the width they have there. Payloads without them, or shorter than the packet's, stay as they
 /// are.
+#[inline]
 pub fn rewrite(payload: &mut [u8], layers: &PacketLayers, place: &Place) {
     let [high, low] = (place.picture as u16).to_be_bytes();
     match layers.picture_number {
@@ -43,8 +44,10 @@ pub fn rewrite(payload: &mut [u8], layers: &PacketLayers, place: &Place) {
 /// Receivers that do not get the dependency descriptor take every spatial layer for a frame of its
 /// own, and fail. So the upper layer is written as going on the lower one: with an empty fragment
 /// of its last OBU in front, which adds nothing to it.
+#[inline]
 pub fn joined_header(payload: &[u8], place: &Place) -> ([u8; 2], usize) {
-    let Some(&header) = payload.first() else {
+    let joins = place.joins_previous || place.joins_next;
+    let Some(&header) = payload.first().filter(|_| joins) else {
         return ([0; 2], 0);
     };
     let next = if place.joins_next {

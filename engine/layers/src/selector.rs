@@ -128,6 +128,14 @@ impl Selector {
         is_entry: bool,
         layers: &PacketLayers,
     ) -> Offered {
+        let restart = self.newest_in + RESTART_LEAP;
+        if sequence <= restart && self.splices.accept_whole(encoding, sequence) {
+            self.newest_in = self.newest_in.max(sequence);
+            return Offered {
+                offer: Offer::Forward,
+                layers_changed: false,
+            };
+        }
         let offer = self.decide(encoding, sequence, is_entry, layers);
         let now = self.layers();
         let layers_changed = offer != Offer::Skip && self.reported != now;

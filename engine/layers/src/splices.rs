@@ -235,7 +235,7 @@ impl Splices {
     /// The splice the packet is part of.
     pub(crate) fn find(&self, encoding: u8, sequence: u64) -> Option<Found> {
         self.newest_first().find(|found| {
-            self.ring[found.0].is_some_and(|splice| {
+            self.ring[found.0].as_ref().is_some_and(|splice| {
                 splice.encoding == encoding && (splice.first_in..splice.end_in).contains(&sequence)
             })
         })
@@ -243,14 +243,33 @@ impl Splices {
 
     /// The splice leaves something out, or may.
     pub(crate) fn is_layered(&self, found: Found) -> bool {
-        self.ring[found.0].is_some_and(|splice| splice.map != 0)
+        let splice = self.ring[found.0].as_ref();
+        splice.is_some_and(|splice| splice.map != 0)
     }
 
     /// The map of a layered splice, while it is remembered.
     pub(crate) fn map_mut(&mut self, found: Found) -> Option<&mut Map> {
-        let number = self.ring[found.0]?.map;
+        let number = self.ring[found.0].as_ref()?.map;
         let map = &mut self.maps.as_mut()?[number as usize % THINNED];
         (map.number == number && number != 0).then_some(map)
+    }
+
+    /// Takes a packet into the splice that is open, if it is part of that and nothing is to be
+    /// decided: the splice leaves nothing out.
+    #[inline]
+    pub(crate) fn accept_whole(&mut self, encoding: u8, sequence: u64) -> bool {
+        let Some(splice) = self
+            .current()
+            .and_then(|found| self.ring[found.0].as_mut())
+            .filter(|splice| splice.map == 0 && splice.encoding == encoding)
+        else {
+            return false;
+        };
+        let is_part = sequence >= splice.first_in;
+        if is_part {
+            splice.accepted_in = splice.accepted_in.max(sequence);
+        }
+        is_part
     }
 
     /// Takes a packet into the row.
@@ -314,14 +333,14 @@ impl Splices {
         timestamp: impl FnOnce(&Before) -> u32,
     ) -> Option<Place> {
         let found = self.find(encoding, sequence)?;
-        let splice = self.ring[found.0]?;
-        let number = self.number(found, sequence)?;
-        let left = match splice.left {
-            Some(left) => left,
-            None => self.first_to_leave(found, sequence, source_timestamp, layers, timestamp),
-        };
-        let place = self.place_of(found, left, number, sequence, source_timestamp, layers)?;
-        self.note_left(found, left, sequence, layers, &place);
+        let splice = self.ring[found.0].as_ref()?;
+        let number = self.number(splice, sequence)?;
+        if splice.left.is_none() {
+            self.first_to_leave(found, sequence, source_timestamp, layers, timestamp);
+        }
+        let splice = self.ring[found.0].as_ref()?;
+        let place = self.place_of(splice, number, sequence, source_timestamp, layers)?;
+        self.note_left(found, sequence, layers, &place);
         Some(place)
     }
 
@@ -334,12 +353,12 @@ impl Splices {
         layers: &PacketLayers,
     ) -> Option<Place> {
         let found = self.find(encoding, sequence)?;
-        let left = self.ring[found.0]?.left?;
-        if sequence > left.newest_in {
+        let splice = self.ring[found.0].as_ref()?;
+        if sequence > splice.left.as_ref()?.newest_in {
             return None;
         }
-        let number = self.number(found, sequence)?;
-        self.place_of(found, left, number, sequence, source_timestamp, layers)
+        let number = self.number(splice, sequence)?;
+        self.place_of(splice, number, sequence, source_timestamp, layers)
     }
 
     /// The source packet that left with that number, taken as the nearest to the highest given.
@@ -347,13 +366,13 @@ impl Splices {
         let newest = self.next_out.checked_sub(1)?;
         let behind = (newest as u16).wrapping_sub(sequence);
         let outgoing = newest.checked_sub(u64::from(behind))?;
-        let (found, splice, left) = self.newest_first().find_map(|found| {
-            let splice = self.ring[found.0]?;
+        let (splice, left) = self.newest_first().find_map(|found| {
+            let splice = self.ring[found.0].as_ref()?;
             let left = splice.left.filter(|left| left.first_out <= outgoing)?;
-            Some((found, splice, left))
+            Some((splice, left))
         })?;
         let number = outgoing - left.first_out;
-        let item = match self.map(found) {
+        let item = match self.map(splice) {
             Some(map) => map.drops.item(number)?,
             None if splice.map != 0 => return None,
             None => number,
@@ -383,7 +402,7 @@ impl Splices {
         source_timestamp: u32,
         layers: &PacketLayers,
         timestamp: impl FnOnce(&Before) -> u32,
-    ) -> Left {
+    ) {
         let timestamp_delta = self.newest().map_or(0, |before| {
             let floor = before.timestamp.wrapping_add(MIN_TIMESTAMP_STEP);
             let wanted = timestamp(&before);
@@ -401,17 +420,15 @@ impl Splices {
             ),
             false => (first_unit, 0),
         };
-        let left = Left {
-            first_out: self.next_out,
-            newest_in: sequence,
-            first_picture,
-            timestamp_delta,
-            tl0_delta,
-        };
         if let Some(splice) = &mut self.ring[found.0] {
-            splice.left = Some(left);
+            splice.left = Some(Left {
+                first_out: self.next_out,
+                newest_in: sequence,
+                first_picture,
+                timestamp_delta,
+                tl0_delta,
+            });
         }
-        left
     }
 
     /// What has not left of earlier splices never does: its numbers are the next one's.
@@ -424,58 +441,59 @@ impl Splices {
         }
     }
 
+    /// The place of a packet with that number in a splice that something left by.
     fn place_of(
         &self,
-        found: Found,
-        left: Left,
+        splice: &Splice,
         number: u64,
         sequence: u64,
         source_timestamp: u32,
         layers: &PacketLayers,
     ) -> Option<Place> {
-        let splice = self.ring[found.0]?;
-        let item = sequence - splice.first_in;
+        let left = splice.left.as_ref()?;
         let units = layers.frame.unit.wrapping_sub(splice.first_unit);
-        let map = self.map(found);
-        let pictures = map.filter(|_| layers.counts_pictures).and_then(|map| {
-            let is_behind = layers.frame.unit >= splice.first_unit;
-            is_behind.then(|| map.pictures.number(units)).flatten()
-        });
-        let marker = map.map_or(layers.marker, |map| map.markers.has(item));
-        let is_joinable = map.is_some() && layers.is_joinable;
-        Some(Place {
+        let mut place = Place {
             sequence: left.first_out + number,
             timestamp: source_timestamp.wrapping_add(left.timestamp_delta),
-            marker,
-            joins_previous: is_joinable && map.is_some_and(|map| map.joined.has(item)),
-            joins_next: is_joinable && layers.ends_frame && !marker,
-            is_filler: map.is_some_and(|map| map.fillers.has(item)),
-            picture: left.first_picture.wrapping_add(pictures.unwrap_or(units)),
+            marker: layers.marker,
+            joins_previous: false,
+            joins_next: false,
+            is_filler: false,
+            picture: left.first_picture.wrapping_add(units),
             tl0: layers
                 .tl0
                 .map_or(0, |(_, tl0)| tl0.wrapping_add(left.tl0_delta)),
-        })
+        };
+        let Some(map) = self.map(splice) else {
+            return Some(place);
+        };
+        let item = sequence - splice.first_in;
+        place.marker = map.markers.has(item);
+        place.is_filler = map.fillers.has(item);
+        if layers.is_joinable {
+            place.joins_previous = map.joined.has(item);
+            place.joins_next = layers.ends_frame && !place.marker;
+        }
+        if layers.counts_pictures
+            && layers.frame.unit >= splice.first_unit
+            && let Some(pictures) = map.pictures.number(units)
+        {
+            place.picture = left.first_picture.wrapping_add(pictures);
+        }
+        Some(place)
     }
 
     /// How many packets of the splice go before this one; `None` where it was left out or that is
     /// forgotten.
-    fn number(&self, found: Found, sequence: u64) -> Option<u64> {
-        let splice = self.ring[found.0]?;
+    fn number(&self, splice: &Splice, sequence: u64) -> Option<u64> {
         let item = sequence - splice.first_in;
-        match self.map(found) {
+        match self.map(splice) {
             Some(map) => map.drops.number(item),
             None => (splice.map == 0).then_some(item),
         }
     }
 
-    fn note_left(
-        &mut self,
-        found: Found,
-        left: Left,
-        sequence: u64,
-        layers: &PacketLayers,
-        place: &Place,
-    ) {
+    fn note_left(&mut self, found: Found, sequence: u64, layers: &PacketLayers, place: &Place) {
         let is_first = !std::mem::replace(&mut self.has_left, true);
         self.next_out = self.next_out.max(place.sequence + 1);
         if is_first || (place.timestamp.wrapping_sub(self.newest_timestamp) as i32) > 0 {
@@ -485,10 +503,9 @@ impl Splices {
             return;
         };
         let first_unit = splice.first_unit;
-        splice.left = Some(Left {
-            newest_in: left.newest_in.max(sequence),
-            ..left
-        });
+        if let Some(left) = &mut splice.left {
+            left.newest_in = left.newest_in.max(sequence);
+        }
         if place.is_filler {
             return;
         }
@@ -505,10 +522,12 @@ impl Splices {
         }
     }
 
-    fn map(&self, found: Found) -> Option<&Map> {
-        let number = self.ring[found.0]?.map;
-        let map = &self.maps.as_ref()?[number as usize % THINNED];
-        (map.number == number && number != 0).then_some(map)
+    fn map(&self, splice: &Splice) -> Option<&Map> {
+        if splice.map == 0 {
+            return None;
+        }
+        let map = &self.maps.as_ref()?[splice.map as usize % THINNED];
+        (map.number == splice.map).then_some(map)
     }
 
     fn newest_first(&self) -> impl Iterator<Item = Found> + use<> {

@@ -183,6 +183,9 @@ impl Shard {
                 temporal: chosen.temporal,
             });
         }
+        if starves != starved {
+            self.list_taker(index);
+        }
         if starves && !starved || self.must_leave(index, layers, target_bps) {
             self.interrupt(index);
         }
@@ -203,6 +206,17 @@ impl Shard {
         current.spatial > consumer.target.spatial
             && consumer.selector.wanted_key_frame().is_some()
             && lowest.is_some_and(|layer| layer.bps > target_bps)
+    }
+
+    /// Has a consumer offered packets, unless it is idle: to be called where that may have changed.
+    pub(crate) fn list_taker(&mut self, index: u32) {
+        let Some(consumer) = self.consumers.get(index as usize) else {
+            return;
+        };
+        if let Some(source) = self.sources.get_mut(consumer.source as usize) {
+            let takes = !consumer.is_idle(source);
+            source.list_taker(index, takes);
+        }
     }
 
     /// Stops a consumer until its next key frame; what it has queued does not leave.

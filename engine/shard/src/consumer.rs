@@ -7,6 +7,7 @@ use weirgate_layers::{Before, Layer, Offer, Offered, Place, Selector, Target};
 use weirgate_wire::{ConsumerConfig, ConsumerType, LayerReason, Layers, MediaKind};
 
 use crate::Timestamp;
+use crate::header::Header;
 use crate::history::PacketMeta;
 use crate::meter::Meter;
 use crate::source::{Encoding, Source};
@@ -15,6 +16,13 @@ use crate::wanted::Highest;
 
 /// Retransmissions remembered, to answer one NACK of a packet per round trip.
 const RECENT_RESENDS: usize = 64;
+
+/// Payload types of a packet on a consumer's leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LegTypes {
+    pub(crate) media: u8,
+    pub(crate) rtx: Option<u8>,
+}
 
 /// The RTX stream of a consumer.
 #[derive(Debug)]
@@ -31,6 +39,7 @@ pub(crate) struct Consumer {
     pub(crate) source: u32,
     pub(crate) selector: Selector,
     pub(crate) rtx: Option<RtxStream>,
+    pub(crate) header: Header,
     /// Transport-wide sequence numbers by own sequence number, where packets are sent again byte
     /// by byte and so must keep them.
     pub(crate) sent_transport_sequences: Option<Box<[u16; 1024]>>,
@@ -85,7 +94,8 @@ impl Consumer {
             ssrc,
             next_sequence: u64::from(first_rtx_sequence),
         });
-        let byte_exact = rtx.is_none() && config.feedback.transport_cc;
+        let header = Header::new(&config);
+        let keeps_transport_sequences = rtx.is_none() && header.has_transport_sequence();
         let takes_layers =
             config.consumer_type != ConsumerType::Simple && source.config.kind == MediaKind::Video;
         let lowest = Layers {
@@ -98,7 +108,8 @@ impl Consumer {
             source: source_index,
             selector: Selector::new(first_sequence, takes_layers),
             rtx,
-            sent_transport_sequences: byte_exact.then(|| Box::new([0; 1024])),
+            header,
+            sent_transport_sequences: keeps_transport_sequences.then(|| Box::new([0; 1024])),
             sent: Meter::default(),
             payload_octets: 0,
             payload_type: config.codecs.first().map_or(0, |codec| codec.payload_type),
@@ -139,7 +150,7 @@ impl Consumer {
         self.config.paused || source.config.paused
     }
 
-    /// Nothing goes out by this consumer now.
+    /// Nothing goes out by this consumer now, so it is not among [`Source::takers`].
     pub(crate) fn is_idle(&self, source: &Source) -> bool {
         self.is_paused(source) || self.starved
     }
@@ -213,14 +224,17 @@ impl Consumer {
         }
     }
 
-    /// Payload types on the consumer's leg: `(media, RTX)`.
-    pub(crate) fn payload_types(&self, producer_payload_type: u8) -> Option<(u8, Option<u8>)> {
+    /// What a payload type of the producer's leg is on the consumer's.
+    pub(crate) fn payload_types(&self, producer_payload_type: u8) -> Option<LegTypes> {
         let codec = self
             .config
             .codecs
             .iter()
             .find(|codec| codec.producer_payload_type == producer_payload_type)?;
-        Some((codec.payload_type, codec.rtx_payload_type))
+        Some(LegTypes {
+            media: codec.payload_type,
+            rtx: codec.rtx_payload_type,
+        })
     }
 
     /// Ends the current splice; the next begins where a decoder can.
@@ -229,15 +243,14 @@ impl Consumer {
         self.asked_for = None;
     }
 
-    /// Decides over a packet that just came, or was just repaired.
-    pub(crate) fn offer(&mut self, source: &Source, encoding: u8, meta: &PacketMeta) -> Offered {
-        if self.is_idle(source) || !self.takes(source, meta.payload_type) {
+    /// Decides over a packet that just came, or was just repaired, while it is not idle.
+    pub(crate) fn offer(&mut self, encoding: u8, is_entry: bool, meta: &PacketMeta) -> Offered {
+        if !self.takes(meta) {
             return Offered {
                 offer: Offer::Skip,
                 layers_changed: false,
             };
         }
-        let is_entry = source.is_entry(meta);
         self.selector
             .offer(encoding, meta.sequence, is_entry, &meta.layers)
     }

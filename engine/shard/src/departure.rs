@@ -7,13 +7,13 @@ use std::time::Duration;
 use slab::Slab;
 use weirgate_congestion::PacketKind;
 use weirgate_layers::{Place, joined_header, rewrite};
-use weirgate_packet::rtp::{ExtensionForm, RtpWriter, RtpWritten};
+use weirgate_packet::rtp::RtpWritten;
 use weirgate_srtp::TagBatch;
-use weirgate_wire::{ExtensionKind, MediaKind, ObjectKind, TraceDirection, TracedPacket};
+use weirgate_wire::{MediaKind, ObjectKind, TraceDirection, TracedPacket};
 
-use crate::clock::abs_send_time;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, LegTypes};
 use crate::counters::Counters;
+use crate::header::HeaderFields;
 use crate::history::StoredPacket;
 use crate::net::TxBatch;
 use crate::padding;
@@ -59,17 +59,12 @@ pub(crate) enum Outcome {
 /// What is needed to write one packet.
 struct Draft<'a> {
     packet: StoredPacket<'a>,
-    ssrc: u32,
-    payload_type: u8,
+    place: Place,
     /// Extended: ROC and SEQ.
     sequence: u64,
-    place: Place,
+    header: HeaderFields,
     /// Original sequence number, for RTX (RFC 4588).
     original: Option<u16>,
-    /// Time for abs-send-time.
-    send_time: Timestamp,
-    /// Transport-wide sequence number.
-    transport_sequence: Option<u16>,
 }
 
 /// Sends what a transport has queued, as far as it may leave now.
@@ -172,7 +167,7 @@ fn depart(
         consumer.discarded += 1;
         return Outcome::Done;
     };
-    let Some(packet) = consumer.for_its_leg(source, packet) else {
+    let Some((packet, types)) = consumer.for_its_leg(packet) else {
         consumer.discarded += 1;
         return Outcome::Done;
     };
@@ -181,14 +176,14 @@ fn depart(
         return Outcome::BatchFull;
     };
     let draft = if departure.purpose == Purpose::Media {
-        draft_media(now, departure, packet, consumer, source, transport)
+        draft_media(now, departure, packet, types, consumer, source, transport)
     } else {
-        draft_resend(now, departure, packet, consumer, transport)
+        draft_resend(now, departure, packet, types, consumer, transport)
     };
     let Some(draft) = draft else {
         return Outcome::Done;
     };
-    let Some(written) = write(&draft, consumer, source, slot) else {
+    let Some(written) = write(&draft, consumer, slot) else {
         consumer.discarded += 1;
         return Outcome::Done;
     };
@@ -237,15 +232,15 @@ fn depart(
 
 /// A packet that leaves, for who traces it.
 fn traced_packet(departure: Departure, draft: &Draft<'_>, written: RtpWritten) -> TracedPacket {
-    let meta = &draft.packet.meta;
+    let meta = draft.packet.meta;
     let layer = meta.layers.layer();
     let is_filler = draft.place.is_filler;
     TracedPacket {
-        payload_type: draft.payload_type,
+        payload_type: draft.header.payload_type,
         sequence_number: draft.sequence as u16,
         timestamp: draft.place.timestamp,
         marker: draft.place.marker,
-        ssrc: draft.ssrc,
+        ssrc: draft.header.ssrc,
         is_key_frame: meta.layers.begins_key_frame() && !is_filler,
         size: written.len as u16,
         payload_size: if is_filler {
@@ -255,7 +250,7 @@ fn traced_packet(departure: Departure, draft: &Draft<'_>, written: RtpWritten) -
         },
         spatial_layer: layer.spatial,
         temporal_layer: layer.temporal,
-        wide_sequence_number: draft.transport_sequence,
+        wide_sequence_number: draft.header.transport_sequence,
         is_rtx: draft.original.is_some(),
         encoding: departure.encoding,
     }
@@ -277,7 +272,7 @@ fn count(
         (Purpose::Media, MediaKind::Audio) => PacketKind::Audio,
         (Purpose::Media, MediaKind::Video) => PacketKind::Video,
     };
-    transport.note_sent(now, draft.transport_sequence, len, kind);
+    transport.note_sent(now, draft.header.transport_sequence, len, kind);
     match departure.purpose {
         Purpose::Media => count_media(now, draft, len, consumer, transport, counters),
         Purpose::Repair => {
@@ -294,12 +289,12 @@ fn draft_media<'a>(
     now: Timestamp,
     departure: Departure,
     packet: StoredPacket<'a>,
+    types: LegTypes,
     consumer: &mut Consumer,
     source: &Source,
     transport: &mut Transport,
 ) -> Option<Draft<'a>> {
-    let (payload_type, _) = consumer.payload_types(packet.meta.payload_type)?;
-    let place = consumer.place(source, departure.encoding, &packet.meta)?;
+    let place = consumer.place(source, departure.encoding, packet.meta)?;
     let transport_sequence = next_transport_sequence(consumer, transport);
     if let (Some(kept), Some(assigned)) =
         (&mut consumer.sent_transport_sequences, transport_sequence)
@@ -314,14 +309,17 @@ fn draft_media<'a>(
         packet.meta.arrival
     };
     Some(Draft {
-        ssrc: consumer.config.ssrc,
-        payload_type,
+        packet,
         sequence: place.sequence,
+        header: HeaderFields {
+            ssrc: consumer.config.ssrc,
+            payload_type: types.media,
+            sequence: place.sequence as u16,
+            send_time,
+            transport_sequence,
+        },
         place,
         original: None,
-        send_time,
-        transport_sequence,
-        packet,
     })
 }
 
@@ -330,25 +328,30 @@ fn draft_resend<'a>(
     now: Timestamp,
     departure: Departure,
     packet: StoredPacket<'a>,
+    types: LegTypes,
     consumer: &mut Consumer,
     transport: &mut Transport,
 ) -> Option<Draft<'a>> {
-    let (payload_type, rtx_payload_type) = consumer.payload_types(packet.meta.payload_type)?;
-    let place = consumer.placed(departure.encoding, &packet.meta)?;
-    if let (Some(rtx_payload_type), true) = (rtx_payload_type, consumer.rtx.is_some()) {
+    let place = consumer.placed(departure.encoding, packet.meta)?;
+    if consumer.rtx.is_some() {
+        // The time it left was in it: it can not go again as it was.
+        let rtx_payload_type = types.rtx?;
         let transport_sequence = next_transport_sequence(consumer, transport);
         let rtx = consumer.rtx.as_mut()?;
         let rtx_sequence = rtx.next_sequence;
         rtx.next_sequence += 1;
         return Some(Draft {
-            ssrc: rtx.ssrc,
-            payload_type: rtx_payload_type,
-            sequence: rtx_sequence,
-            place,
-            original: Some(place.sequence as u16),
-            send_time: now,
-            transport_sequence,
             packet,
+            sequence: rtx_sequence,
+            header: HeaderFields {
+                ssrc: rtx.ssrc,
+                payload_type: rtx_payload_type,
+                sequence: rtx_sequence as u16,
+                send_time: now,
+                transport_sequence,
+            },
+            original: Some(place.sequence as u16),
+            place,
         });
     }
     let kept = consumer.sent_transport_sequences.as_ref();
@@ -358,14 +361,17 @@ fn draft_resend<'a>(
         return None;
     }
     Some(Draft {
-        ssrc: consumer.config.ssrc,
-        payload_type,
         sequence,
+        header: HeaderFields {
+            ssrc: consumer.config.ssrc,
+            payload_type: types.media,
+            sequence: sequence as u16,
+            send_time: packet.meta.arrival,
+            transport_sequence: kept.map(|kept| kept[sequence as usize % kept.len()]),
+        },
+        packet,
         place,
         original: None,
-        send_time: packet.meta.arrival,
-        transport_sequence: kept.map(|kept| kept[sequence as usize % kept.len()]),
-        packet,
     })
 }
 
@@ -373,43 +379,17 @@ pub(crate) fn next_transport_sequence(
     consumer: &Consumer,
     transport: &mut Transport,
 ) -> Option<u16> {
-    consumer
-        .config
-        .extensions
-        .get(ExtensionKind::TransportWideCc)?;
+    if !consumer.header.has_transport_sequence() {
+        return None;
+    }
     let sequence = transport.next_transport_sequence;
     transport.next_transport_sequence = sequence.wrapping_add(1);
     Some(sequence)
 }
 
-fn write(
-    draft: &Draft<'_>,
-    consumer: &Consumer,
-    source: &Source,
-    slot: &mut [u8],
-) -> Option<RtpWritten> {
+fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpWritten> {
     let ids = &consumer.config.extensions;
-    let mut writer = RtpWriter::new(
-        slot,
-        draft.place.marker,
-        draft.payload_type,
-        draft.sequence as u16,
-        draft.place.timestamp,
-        draft.ssrc,
-        ExtensionForm::OneByte,
-    )?;
-    if let Some(id) = ids.get(ExtensionKind::Mid) {
-        writer.extension(id, consumer.config.mid.as_bytes());
-    }
-    if let Some(id) = ids.get(ExtensionKind::AbsSendTime) {
-        writer.extension(id, &abs_send_time(draft.send_time));
-    }
-    if let (Some(id), Some(sequence)) = (
-        ids.get(ExtensionKind::TransportWideCc),
-        draft.transport_sequence,
-    ) {
-        writer.extension(id, &sequence.to_be_bytes());
-    }
+    let mut writer = consumer.header.begin(slot, &draft.place, &draft.header)?;
     for (kind, data) in draft.packet.carried() {
         if let Some(id) = ids.get(kind) {
             writer.extension(id, data);
@@ -425,15 +405,17 @@ fn write(
         writer.padding(1)?;
         return writer.finish();
     }
-    let (header, header_len) = joined_header(draft.packet.payload, &draft.place);
-    writer.payload(&header[..header_len])?;
-    let kept = usize::from(header_len > 0);
-    writer.payload(&draft.packet.payload[kept..])?;
+    let mut media = draft.packet.payload;
+    if let (header, header_len @ 1..) = joined_header(media, &draft.place) {
+        writer.payload(&header[..header_len])?;
+        media = &media[1..];
+    }
+    writer.payload(media)?;
     let written = writer.finish()?;
     let payload = slot.get_mut(written.header_len + payload_offset..written.len)?;
-    let meta = &draft.packet.meta;
+    let meta = draft.packet.meta;
     rewrite(payload, &meta.layers, &draft.place);
-    consumer.renumber_blocks(source, meta.payload_type, payload);
+    consumer.renumber_blocks(meta, payload);
     Some(written)
 }
 
@@ -450,7 +432,7 @@ fn count_media(
         consumer.payload_octets += draft.packet.payload.len() as u64;
         consumer.key_frames += u64::from(draft.packet.meta.layers.begins_key_frame());
     }
-    consumer.payload_type = draft.payload_type;
+    consumer.payload_type = draft.header.payload_type;
     consumer.last_departure = now;
     let timestamp = draft.place.timestamp;
     if (timestamp.wrapping_sub(consumer.last_timestamp) as i32) > 0 || consumer.sent.packets == 1 {

@@ -28,6 +28,8 @@ pub(crate) struct PacketMeta {
     pub(crate) timestamp: u32,
     pub(crate) arrival: Timestamp,
     pub(crate) payload_type: u8,
+    /// Redundant audio (RFC 2198), whose payload names payload types.
+    pub(crate) is_red: bool,
     pub(crate) layers: PacketLayers,
 }
 
@@ -36,6 +38,8 @@ struct Slot {
     meta: PacketMeta,
     /// Position of the bytes in the endless stream written to the byte ring.
     position: u64,
+    /// The same in the ring.
+    start: u32,
     carried_len: u16,
     payload_len: u16,
 }
@@ -43,7 +47,7 @@ struct Slot {
 /// A packet as it lies in the history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredPacket<'a> {
-    pub(crate) meta: PacketMeta,
+    pub(crate) meta: &'a PacketMeta,
     pub(crate) payload: &'a [u8],
     carried: &'a [u8],
 }
@@ -71,7 +75,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// `packets` is rounded up to a power of two.
+    /// `packets` is rounded up to a power of two; `bytes` are under 2^32.
     pub(crate) fn new(packets: usize, bytes: usize) -> Self {
         Self {
             slots: vec![None; packets.next_power_of_two()].into_boxed_slice(),
@@ -117,6 +121,7 @@ impl History {
         self.slots[index] = Some(Slot {
             meta,
             position,
+            start: start as u32,
             carried_len: carried_len as u16,
             payload_len: payload.len() as u16,
         });
@@ -125,16 +130,17 @@ impl History {
     }
 
     /// The packet with that sequence, while it is kept.
+    #[inline]
     pub(crate) fn get(&self, sequence: u64) -> Option<StoredPacket<'_>> {
         let slot = self.slots[self.index(sequence)].as_ref()?;
         if slot.meta.sequence != sequence || self.written - slot.position > self.bytes.len() as u64
         {
             return None;
         }
-        let start = (slot.position % self.bytes.len() as u64) as usize;
+        let start = slot.start as usize;
         let middle = start + usize::from(slot.carried_len);
         Some(StoredPacket {
-            meta: slot.meta,
+            meta: &slot.meta,
             carried: &self.bytes[start..middle],
             payload: &self.bytes[middle..middle + usize::from(slot.payload_len)],
         })
@@ -187,6 +193,7 @@ mod tests {
             timestamp: sequence as u32 * 3,
             arrival: Timestamp::from_micros(1),
             payload_type: 100,
+            is_red: false,
             layers: PacketLayers::default(),
         }
     }

@@ -12,6 +12,7 @@ use weirgate_wire::{Event, ExtensionKind, MediaKind, TraceDirection};
 
 use crate::clock::ClockMapping;
 use crate::counters::Counters;
+use crate::history::PacketMeta;
 use crate::nack::Arrival;
 use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
@@ -26,6 +27,16 @@ const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_CATCH_UP: u64 = 256;
 /// Bytes of the original sequence number before an RTX payload (RFC 4588 section 4).
 const OSN_BYTES: usize = 2;
+
+/// What consumers decide by whether they take a packet: read once for all of them.
+struct OfferedPacket {
+    encoding: u8,
+    /// A decoder can start with it.
+    is_entry: bool,
+    /// About what it takes to send.
+    bytes: u16,
+    meta: PacketMeta,
+}
 
 impl Shard {
     /// A datagram on a socket of a plain transport.
@@ -237,31 +248,38 @@ impl Shard {
         }
     }
 
-    /// Offers a stored packet to every consumer of its source on this shard.
+    /// Offers a stored packet to every consumer of its source on this shard that takes any.
     fn fan_out(&mut self, index: u32, encoding: u8, sequence: u64) {
-        let Some(count) = self
-            .sources
-            .get(index as usize)
-            .map(|source| source.consumers.len())
-        else {
+        let Some(packet) = self.offered(index, encoding, sequence) else {
             return;
         };
-        for position in 0..count {
-            let consumer = self
-                .sources
-                .get(index as usize)
-                .and_then(|source| source.consumers.get(position).copied());
-            let Some(consumer) = consumer else {
-                return;
-            };
-            if self.offer(consumer, encoding, sequence) == Offer::Begin {
+        let taker = |shard: &Self, position: usize| {
+            let source = shard.sources.get(index as usize)?;
+            source.takers.get(position).copied()
+        };
+        let mut position = 0;
+        while let Some(consumer) = taker(self, position) {
+            position += 1;
+            if self.offer(consumer, &packet) == Offer::Begin {
                 self.catch_up(consumer, index, encoding, sequence);
             }
         }
     }
 
-    /// Offers a stored packet to a consumer, and queues it where it is taken.
-    fn offer(&mut self, index: u32, encoding: u8, sequence: u64) -> Offer {
+    fn offered(&self, index: u32, encoding: u8, sequence: u64) -> Option<OfferedPacket> {
+        let source = self.sources.get(index as usize)?;
+        let stream = source.encodings.get(usize::from(encoding))?;
+        let stored = stream.history.get(sequence)?;
+        Some(OfferedPacket {
+            encoding,
+            is_entry: source.is_entry(stored.meta),
+            bytes: queued_bytes(stored.payload.len()),
+            meta: *stored.meta,
+        })
+    }
+
+    /// Offers a packet to a consumer, and queues it where it is taken.
+    fn offer(&mut self, index: u32, packet: &OfferedPacket) -> Offer {
         let Some(consumer) = self.consumers.get_mut(index as usize) else {
             return Offer::Skip;
         };
@@ -272,29 +290,18 @@ impl Shard {
             self.counters.packets_shed += 1;
             return Offer::Skip;
         }
-        let Some(source) = self.sources.get(consumer.source as usize) else {
+        let transport = self.transports.get(consumer.transport as usize);
+        if !transport.is_some_and(Transport::can_send) {
             return Offer::Skip;
-        };
-        let can_send = self
-            .transports
-            .get(consumer.transport as usize)
-            .is_some_and(|transport| transport.rtp_path().is_some());
-        let stored = source
-            .encodings
-            .get(usize::from(encoding))
-            .and_then(|stream| stream.history.get(sequence));
-        let (true, Some(stored)) = (can_send, stored) else {
-            return Offer::Skip;
-        };
-        let offered = consumer.offer(source, encoding, &stored.meta);
-        let bytes = queued_bytes(stored.payload.len());
+        }
+        let offered = consumer.offer(packet.encoding, packet.is_entry, &packet.meta);
         let is_queued = offered.offer != Offer::Skip
             && self.enqueue(Departure {
                 consumer: index,
-                encoding,
+                encoding: packet.encoding,
                 purpose: Purpose::Media,
-                bytes,
-                sequence,
+                bytes: packet.bytes,
+                sequence: packet.meta.sequence,
             });
         if offered.layers_changed {
             self.report_layers(index);
@@ -315,7 +322,9 @@ impl Shard {
             .and_then(|encoding| encoding.history.highest())
             .unwrap_or(0);
         for sequence in begin + 1..=highest.min(begin + MAX_CATCH_UP) {
-            self.offer(consumer, encoding, sequence);
+            if let Some(packet) = self.offered(index, encoding, sequence) {
+                self.offer(consumer, &packet);
+            }
         }
     }
 

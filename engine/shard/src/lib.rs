@@ -15,6 +15,7 @@ mod crossing;
 mod departure;
 mod downlink;
 mod flows;
+mod header;
 mod history;
 mod ice;
 mod inbound;

@@ -11,14 +11,18 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub(crate) struct Meter {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
-    window_start: Timestamp,
+    /// A window after it began.
+    window_end: Timestamp,
     window_bytes: u64,
     rate_bps: u64,
 }
 
 impl Meter {
+    #[inline]
     pub(crate) fn add(&mut self, now: Timestamp, bytes: usize) {
-        self.roll(now);
+        if now >= self.window_end {
+            self.roll(now);
+        }
         self.packets += 1;
         self.bytes += bytes as u64;
         self.window_bytes += bytes as u64;
@@ -30,10 +34,10 @@ impl Meter {
     }
 
     fn roll(&mut self, now: Timestamp) {
-        let elapsed = now.since(self.window_start);
-        if elapsed < WINDOW {
+        if now < self.window_end {
             return;
         }
+        let elapsed = now.since(self.window_end) + WINDOW;
         // After a silence longer than two windows the last one was empty.
         self.rate_bps = if elapsed >= WINDOW * 2 {
             0
@@ -41,7 +45,7 @@ impl Meter {
             self.window_bytes * 8_000_000 / elapsed.as_micros() as u64
         };
         self.window_bytes = 0;
-        self.window_start = now;
+        self.window_end = now + WINDOW;
     }
 }
 

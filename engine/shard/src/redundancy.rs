@@ -2,44 +2,39 @@
 //! they are given those of the consumer's; a consumer whose leg has no RED gets the primary block.
 
 use weirgate_packet::payload::red;
-use weirgate_wire::Codec;
 
-use crate::consumer::Consumer;
-use crate::history::StoredPacket;
-use crate::source::Source;
-
-fn is_red(source: &Source, payload_type: u8) -> bool {
-    source.is_audio()
-        && source
-            .codec(payload_type)
-            .is_some_and(|codec| codec.codec == Codec::Red)
-}
+use crate::consumer::{Consumer, LegTypes};
+use crate::history::{PacketMeta, StoredPacket};
 
 impl Consumer {
-    /// Whether its leg has anything for packets of a payload type of the producer's.
-    pub(crate) fn takes(&self, source: &Source, payload_type: u8) -> bool {
-        self.payload_types(payload_type).is_some() || is_red(source, payload_type)
+    /// Whether its leg has anything for such a packet.
+    pub(crate) fn takes(&self, meta: &PacketMeta) -> bool {
+        meta.is_red || self.payload_types(meta.payload_type).is_some()
     }
 
-    /// The packet as its leg can carry it; `None` where it can not.
+    /// The packet as its leg can carry it, and the payload types it has there; `None` where it can
+    /// not.
     pub(crate) fn for_its_leg<'a>(
         &self,
-        source: &Source,
         mut packet: StoredPacket<'a>,
-    ) -> Option<StoredPacket<'a>> {
-        let is_known = self.payload_types(packet.meta.payload_type).is_some();
-        if is_known || !is_red(source, packet.meta.payload_type) {
-            return Some(packet);
+    ) -> Option<(StoredPacket<'a>, LegTypes)> {
+        if let Some(types) = self.payload_types(packet.meta.payload_type) {
+            return Some((packet, types));
         }
-        (packet.meta.payload_type, packet.payload) = red::primary(packet.payload)?;
-        Some(packet)
+        if !packet.meta.is_red {
+            return None;
+        }
+        let primary;
+        (primary, packet.payload) = red::primary(packet.payload)?;
+        Some((packet, self.payload_types(primary)?))
     }
 
     /// Gives the blocks of a payload that is written already the payload types of its leg. Blocks
     /// that are not understood, such as encrypted ones, go as they are.
-    pub(crate) fn renumber_blocks(&self, source: &Source, payload_type: u8, payload: &mut [u8]) {
-        if is_red(source, payload_type) {
-            red::rewrite(payload, |block| Some(self.payload_types(block)?.0));
+    pub(crate) fn renumber_blocks(&self, meta: &PacketMeta, payload: &mut [u8]) {
+        let has_red = || self.payload_types(meta.payload_type).is_some();
+        if meta.is_red && has_red() {
+            red::rewrite(payload, |block| Some(self.payload_types(block)?.media));
         }
     }
 }

@@ -113,7 +113,7 @@ impl Shard {
             let payload_type = source.config.codecs.iter().find(|codec| {
                 consumer
                     .payload_types(codec.payload_type)
-                    .map(|(own, _)| own)
+                    .map(|own| own.media)
                     == Some(consumer.payload_type)
             });
             let clock_rate = payload_type.map_or(90_000, |codec| codec.clock_rate);

@@ -151,6 +151,8 @@ pub(crate) struct Source {
     pub(crate) encodings: Vec<Encoding>,
     /// Consumers on this shard, by index.
     pub(crate) consumers: Vec<u32>,
+    /// Those of them that are not idle: what comes is offered to these alone.
+    pub(crate) takers: Vec<u32>,
     /// Its transport, on its own shard.
     pub(crate) transport: Option<u32>,
     /// Its own shard, on others.
@@ -184,6 +186,7 @@ impl Source {
             encodings,
             wanted,
             consumers: Vec::new(),
+            takers: Vec::new(),
             transport: None,
             origin: None,
             relays: Vec::new(),
@@ -274,6 +277,18 @@ impl Source {
         }
     }
 
+    /// Lists a consumer among those that are offered packets, or no longer.
+    pub(crate) fn list_taker(&mut self, consumer: u32, takes: bool) {
+        let known = self.takers.iter().position(|&known| known == consumer);
+        match known {
+            None if takes => self.takers.push(consumer),
+            Some(position) if !takes => {
+                self.takers.remove(position);
+            }
+            _ => {}
+        }
+    }
+
     /// A consumer can begin at this packet.
     pub(crate) fn is_entry(&self, meta: &PacketMeta) -> bool {
         meta.layers.begins_key_frame() || !self.has_key_frames(meta.payload_type)
@@ -296,6 +311,7 @@ impl Source {
     ) -> PacketMeta {
         let payload_type = packet.payload_type();
         let codec = self.codec(payload_type).map(|codec| codec.codec);
+        let is_red = self.is_audio() && codec == Some(Codec::Red);
         let codec = codec.filter(|_| self.config.kind == MediaKind::Video);
         let descriptor_id = self
             .config
@@ -320,6 +336,7 @@ impl Source {
             timestamp: packet.timestamp(),
             arrival,
             payload_type,
+            is_red,
             layers,
         }
     }

@@ -206,7 +206,14 @@ impl Transport {
         }
     }
 
+    /// RTP has somewhere to go: [`Self::rtp_path`] is some.
+    #[inline]
+    pub(crate) fn can_send(&self) -> bool {
+        self.rtp_path().is_some()
+    }
+
     /// Where RTP goes now; `None` while there is nowhere, consent is gone, or keys are missing.
+    #[inline]
     pub(crate) fn rtp_path(&self) -> Option<Path> {
         if self.secure && self.sealer.is_none() {
             return None;

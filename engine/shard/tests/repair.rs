@@ -4,6 +4,7 @@ mod sim;
 
 use sim::*;
 use weirgate_packet::rtcp::{RtcpPacket, RtcpWriter, packets};
+use weirgate_wire::ConsumerConfig;
 
 struct Call {
     sim: Sim,
@@ -12,6 +13,15 @@ struct Call {
 }
 
 fn call(rtx: bool) -> Call {
+    call_with(|consumer| {
+        if !rtx {
+            consumer.rtx_ssrc = None;
+            consumer.codecs[0].rtx_payload_type = None;
+        }
+    })
+}
+
+fn call_with(change: impl FnOnce(&mut ConsumerConfig)) -> Call {
     let mut sim = Sim::new(1);
     let sender = Peer::new(addr(1), &key(1));
     let send = sim.plain(0, 1, sender.remote, Some(key(1)));
@@ -20,10 +30,7 @@ fn call(rtx: bool) -> Call {
     let receiver = Peer::new(addr(2), &key(2));
     let transport = sim.plain(0, 2, receiver.remote, Some(key(2)));
     let mut consumer = video_consumer(2, &producer);
-    if !rtx {
-        consumer.rtx_ssrc = None;
-        consumer.codecs[0].rtx_payload_type = None;
-    }
+    change(&mut consumer);
     sim.consumer(0, transport, consumer);
     Call {
         sim,
@@ -143,9 +150,8 @@ fn a_loss_on_the_way_out_is_answered_as_rtx_from_history() {
     assert_eq!(call.received().len(), 1);
 }
 
-#[test]
-fn without_rtx_the_very_same_bytes_are_sent_again() {
-    let mut call = call(false);
+/// The fifth of ten packets, and what comes when it is asked for again.
+fn sent_twice(mut call: Call) -> (Vec<u8>, Vec<Sent>) {
     for sequence in 0..10 {
         call.media(sequence);
     }
@@ -155,12 +161,31 @@ fn without_rtx_the_very_same_bytes_are_sent_again() {
     call.sim.advance_ms(100);
     call.sim.take_sent_to(addr(2));
     call.nack(&[sequence]);
-    let again = call.sim.take_sent_to(addr(2));
-    assert_eq!(again.len(), 1);
-    assert!(
-        again[0].bytes == wanted,
-        "the nonce was used for other bytes"
-    );
+    (wanted, call.sim.take_sent_to(addr(2)))
+}
+
+#[test]
+fn without_rtx_the_very_same_bytes_are_sent_again() {
+    let with_feedback = call(false);
+    let without_feedback = call_with(|consumer| {
+        consumer.rtx_ssrc = None;
+        consumer.feedback.transport_cc = false;
+    });
+    for call in [with_feedback, without_feedback] {
+        let (wanted, again) = sent_twice(call);
+        assert_eq!(again.len(), 1);
+        assert!(
+            again[0].bytes == wanted,
+            "the nonce was used for other bytes"
+        );
+    }
+}
+
+#[test]
+fn a_codec_without_rtx_is_not_sent_again_where_another_has_it() {
+    let call = call_with(|consumer| consumer.codecs[0].rtx_payload_type = None);
+    let (_, again) = sent_twice(call);
+    assert!(again.is_empty(), "its time of departure was in it");
 }
 
 #[test]

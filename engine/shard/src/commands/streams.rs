@@ -204,6 +204,7 @@ impl Shard {
                 consumer: index,
             }));
         }
+        self.list_taker(index);
         self.start_reports(now, transport_index);
         self.allocate(now, transport_index);
         Ok(Answer::Done)
@@ -247,6 +248,7 @@ impl Shard {
     }
 
     pub(super) fn pause_or_start(&mut self, now: Timestamp, index: u32, paused: bool) {
+        self.list_taker(index);
         if paused {
             self.interrupt(index);
         }
