@@ -7,6 +7,7 @@ use weirgate_layers::{Before, Layer, Offer, Offered, Place, Selector, Target};
 use weirgate_wire::{ConsumerConfig, ConsumerType, LayerReason, Layers, MediaKind};
 
 use crate::Timestamp;
+use crate::as_sent::AsSent;
 use crate::header::Header;
 use crate::history::PacketMeta;
 use crate::meter::Meter;
@@ -40,9 +41,8 @@ pub(crate) struct Consumer {
     pub(crate) selector: Selector,
     pub(crate) rtx: Option<RtxStream>,
     pub(crate) header: Header,
-    /// Transport-wide sequence numbers by own sequence number, where packets are sent again byte
-    /// by byte and so must keep them.
-    pub(crate) sent_transport_sequences: Option<Box<[u16; 1024]>>,
+    /// Where packets are sent again byte by byte, what that needs.
+    pub(crate) as_sent: Option<AsSent>,
     pub(crate) sent: Meter,
     /// Payload octets, for sender reports.
     pub(crate) payload_octets: u64,
@@ -95,9 +95,12 @@ impl Consumer {
             next_sequence: u64::from(first_rtx_sequence),
         });
         let header = Header::new(&config);
-        let keeps_transport_sequences = rtx.is_none() && header.has_transport_sequence();
-        let takes_layers =
-            config.consumer_type != ConsumerType::Simple && source.config.kind == MediaKind::Video;
+        let is_video = source.config.kind == MediaKind::Video;
+        let has_sequences = header.has_transport_sequence();
+        let goes_again_as_sent = rtx.is_none() && config.feedback.nack;
+        let as_sent =
+            (goes_again_as_sent && (is_video || has_sequences)).then(|| AsSent::new(has_sequences));
+        let takes_layers = config.consumer_type != ConsumerType::Simple && is_video;
         let lowest = Layers {
             spatial: 0,
             temporal: 0,
@@ -109,7 +112,7 @@ impl Consumer {
             selector: Selector::new(first_sequence, takes_layers),
             rtx,
             header,
-            sent_transport_sequences: keeps_transport_sequences.then(|| Box::new([0; 1024])),
+            as_sent,
             sent: Meter::default(),
             payload_octets: 0,
             payload_type: config.codecs.first().map_or(0, |codec| codec.payload_type),

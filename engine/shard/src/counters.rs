@@ -40,6 +40,8 @@ counters! {
     packets_retransmitted,
     /// Packets asked of us that would have been more than 15 % of a leg.
     repairs_refused,
+    /// Bytes of padding that made datagrams of a train equally long.
+    padding_bytes_sent,
     /// Packets sent to fill probes.
     probe_packets_sent,
     /// Received twice, by network or by RTX, and dropped.

@@ -1,6 +1,7 @@
 //! Departures: here a queued descriptor becomes a packet. It is numbered, written and sealed in
 //! the order it leaves, straight into the batch's arena: audio at once, the rest as the pacer
-//! allows. HMAC tags are written last, those of many packets at once.
+//! allows. Audio goes last of what leaves at one time, where a shorter datagram ends a train anyway.
+//! HMAC tags are written last, those of many packets at once.
 
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use slab::Slab;
 use weirgate_congestion::PacketKind;
 use weirgate_layers::{Place, joined_header, rewrite};
 use weirgate_packet::rtp::RtpWritten;
-use weirgate_srtp::TagBatch;
+use weirgate_srtp::{Sealer, TagBatch};
 use weirgate_wire::{MediaKind, ObjectKind, TraceDirection, TracedPacket};
 
+use crate::as_sent::Decided;
 use crate::consumer::{Consumer, LegTypes};
 use crate::counters::Counters;
+use crate::equal_sizes;
 use crate::header::HeaderFields;
 use crate::history::StoredPacket;
 use crate::net::TxBatch;
@@ -24,7 +27,7 @@ use crate::transport::Transport;
 use crate::{Path, Timestamp};
 
 /// Room for header, extensions, original sequence number and tag around a payload.
-pub(crate) const OVERHEAD_BYTES: usize = 12 + 4 + 160 + 2 + 16;
+pub(crate) const OVERHEAD_BYTES: usize = 12 + 4 + 160 + 2 + equal_sizes::MAX_PADDING_BYTES + 16;
 /// Video older than this is not worth sending: its consumer goes on at the next key frame.
 const MAX_VIDEO_AGE: Duration = Duration::from_millis(500);
 
@@ -38,6 +41,8 @@ pub(crate) struct Gate<'a> {
     pub(crate) tags: &'a mut TagBatch,
     pub(crate) counters: &'a mut Counters,
     pub(crate) tracer: &'a mut Tracer,
+    /// Bytes that the transport's pacer lets leave with the next packet, that one's included.
+    pub(crate) room_bytes: u64,
 }
 
 /// How far draining a transport came.
@@ -65,6 +70,16 @@ struct Draft<'a> {
     header: HeaderFields,
     /// Original sequence number, for RTX (RFC 4588).
     original: Option<u16>,
+    padding: Padding,
+}
+
+/// How much padding a packet has.
+#[derive(Debug, Clone, Copy)]
+enum Padding {
+    /// As much.
+    Exactly(u8),
+    /// What makes it as long as those it leaves with.
+    ToEqualSize,
 }
 
 /// Sends what a transport has queued, as far as it may leave now.
@@ -73,30 +88,19 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
         gate.counters.departures_dropped += transport.queue.clear() as u64;
         return Drained::Until(Timestamp::NEVER);
     };
-    while let Some(departure) = transport.queue.front(Lane::Audio) {
-        if depart(departure, path, transport, gate) == Outcome::BatchFull {
-            return Drained::BatchFull;
-        }
-        transport.queue.pop(Lane::Audio);
-    }
     drop_stale(transport, gate);
-    if !transport.is_paced() {
-        return drain_unpaced(path, transport, gate);
+    // Audio waits for no more than a train.
+    let is_flood = transport.queue.paced_len() > usize::from(TxBatch::MAX_SEGMENTS);
+    if is_flood && drain_audio(path, transport, gate) == Outcome::BatchFull {
+        return Drained::BatchFull;
     }
-    let now = gate.now;
-    let queued = transport.queue.paced_bytes();
-    let mut budget = transport
-        .downlink
-        .as_mut()
-        .map_or(0, |downlink| downlink.budget(now, queued));
-    while budget > 0
-        && let Some((lane, departure)) = transport.queue.front_paced()
+    if drain_paced(path, transport, gate) == Outcome::BatchFull
+        || drain_audio(path, transport, gate) == Outcome::BatchFull
     {
-        if depart(departure, path, transport, gate) == Outcome::BatchFull {
-            return Drained::BatchFull;
-        }
-        transport.queue.pop(lane);
-        budget = budget.saturating_sub(u64::from(departure.bytes));
+        return Drained::BatchFull;
+    }
+    if !transport.is_paced() {
+        return Drained::Until(Timestamp::NEVER);
     }
     if padding::fill_probe(index, path, transport, gate) == Outcome::BatchFull {
         return Drained::BatchFull;
@@ -106,20 +110,38 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
         .downlink
         .as_mut()
         .map_or(Timestamp::NEVER, |downlink| {
-            downlink.next_release(now, queued)
+            downlink.next_release(gate.now, queued)
         });
     Drained::Until(release)
 }
 
-/// Everything at once, for a receiver whose path nothing is known of.
-fn drain_unpaced(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Drained {
-    while let Some((lane, departure)) = transport.queue.front_paced() {
+fn drain_audio(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Outcome {
+    while let Some(departure) = transport.queue.front(Lane::Audio) {
         if depart(departure, path, transport, gate) == Outcome::BatchFull {
-            return Drained::BatchFull;
+            return Outcome::BatchFull;
+        }
+        transport.queue.pop(Lane::Audio);
+    }
+    Outcome::Done
+}
+
+/// Sends repairs and video: what the pacer allows, and everything at once to a receiver that is not
+/// paced.
+fn drain_paced(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Outcome {
+    let queued = transport.queue.paced_bytes();
+    let is_paced = transport.is_paced();
+    let downlink = transport.downlink.as_mut().filter(|_| is_paced);
+    gate.room_bytes = downlink.map_or(u64::MAX, |downlink| downlink.budget(gate.now, queued));
+    while gate.room_bytes > 0
+        && let Some((lane, departure)) = transport.queue.front_paced()
+    {
+        if depart(departure, path, transport, gate) == Outcome::BatchFull {
+            return Outcome::BatchFull;
         }
         transport.queue.pop(lane);
+        gate.room_bytes = gate.room_bytes.saturating_sub(u64::from(departure.bytes));
     }
-    Drained::Until(Timestamp::NEVER)
+    Outcome::Done
 }
 
 /// Interrupts consumers whose video has waited for too long.
@@ -158,19 +180,11 @@ fn depart(
     let Some(source) = gate.sources.get(consumer.source as usize) else {
         return Outcome::Done;
     };
-    let history = source
-        .encodings
-        .get(usize::from(departure.encoding))
-        .map(|e| &e.history);
-    let Some(packet) = history.and_then(|history| history.get(departure.sequence)) else {
-        gate.counters.departures_expired += 1;
+    let Some((packet, types)) = stored(departure, consumer, source, gate.counters) else {
         consumer.discarded += 1;
         return Outcome::Done;
     };
-    let Some((packet, types)) = consumer.for_its_leg(packet) else {
-        consumer.discarded += 1;
-        return Outcome::Done;
-    };
+    let train = gate.batch.open_train(path);
     let offset = gate.batch.next_offset();
     let Some(slot) = gate.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
         return Outcome::BatchFull;
@@ -183,10 +197,29 @@ fn depart(
     let Some(draft) = draft else {
         return Outcome::Done;
     };
-    let Some(written) = write(&draft, consumer, slot) else {
+    let overhead = transport.sealer.as_ref().map_or(0, Sealer::rtp_overhead);
+    let padding_of = |len: usize| match draft.padding {
+        Padding::Exactly(padding) => padding,
+        Padding::ToEqualSize => {
+            let len = len + overhead;
+            let wanted = train
+                .filter(|&train| len <= train)
+                .unwrap_or_else(|| len + transport.queue.lead(gate.room_bytes));
+            equal_sizes::padding(len, wanted)
+        }
+    };
+    let Some((written, padding)) = write(&draft, consumer, slot, padding_of) else {
         consumer.discarded += 1;
         return Outcome::Done;
     };
+    if let (Some(as_sent), Purpose::Media) = (&mut consumer.as_sent, departure.purpose) {
+        let decided = Decided {
+            transport_sequence: draft.header.transport_sequence,
+            padding,
+        };
+        as_sent.set(draft.sequence, decided);
+    }
+    gate.counters.padding_bytes_sent += u64::from(padding);
     let sealed = match &transport.sealer {
         Some(sealer) => sealer.seal_rtp_in_batch(
             slot,
@@ -228,6 +261,19 @@ fn depart(
             .tell(now, subject, direction, info, gate.counters);
     }
     Outcome::Done
+}
+
+/// The packet that a descriptor is of, as the consumer's leg can carry it.
+fn stored<'a>(
+    departure: Departure,
+    consumer: &Consumer,
+    source: &'a Source,
+    counters: &mut Counters,
+) -> Option<(StoredPacket<'a>, LegTypes)> {
+    let encoding = source.encodings.get(usize::from(departure.encoding));
+    let packet = encoding.and_then(|encoding| encoding.history.get(departure.sequence));
+    counters.departures_expired += u64::from(packet.is_none());
+    consumer.for_its_leg(packet?)
 }
 
 /// A packet that leaves, for who traces it.
@@ -296,13 +342,8 @@ fn draft_media<'a>(
 ) -> Option<Draft<'a>> {
     let place = consumer.place(source, departure.encoding, packet.meta)?;
     let transport_sequence = next_transport_sequence(consumer, transport);
-    if let (Some(kept), Some(assigned)) =
-        (&mut consumer.sent_transport_sequences, transport_sequence)
-    {
-        kept[place.sequence as usize % kept.len()] = assigned;
-    }
     // Without RTX a packet is sent again byte by byte, so what is written into it must not
-    // depend on when it leaves (the nonce rules of SRTP).
+    // depend on when it leaves (the nonce rules of SRTP), or be remembered.
     let send_time = if consumer.rtx.is_some() {
         now
     } else {
@@ -320,6 +361,10 @@ fn draft_media<'a>(
         },
         place,
         original: None,
+        padding: match consumer.kind {
+            MediaKind::Video => Padding::ToEqualSize,
+            MediaKind::Audio => Padding::Exactly(0),
+        },
     })
 }
 
@@ -352,14 +397,15 @@ fn draft_resend<'a>(
             },
             original: Some(place.sequence as u16),
             place,
+            padding: Padding::Exactly(0),
         });
     }
-    let kept = consumer.sent_transport_sequences.as_ref();
     let sequence = place.sequence;
     let next_sequence = consumer.selector.next_sequence();
-    if kept.is_some_and(|kept| next_sequence > sequence + kept.len() as u64) {
-        return None;
-    }
+    let decided = match &consumer.as_sent {
+        Some(as_sent) => as_sent.get(sequence, next_sequence)?,
+        None => Decided::default(),
+    };
     Some(Draft {
         sequence,
         header: HeaderFields {
@@ -367,11 +413,12 @@ fn draft_resend<'a>(
             payload_type: types.media,
             sequence: sequence as u16,
             send_time: packet.meta.arrival,
-            transport_sequence: kept.map(|kept| kept[sequence as usize % kept.len()]),
+            transport_sequence: decided.transport_sequence,
         },
         packet,
         place,
         original: None,
+        padding: Padding::Exactly(decided.padding),
     })
 }
 
@@ -387,7 +434,13 @@ pub(crate) fn next_transport_sequence(
     Some(sequence)
 }
 
-fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpWritten> {
+/// Writes a packet with `padding_of` its length, and says how much padding that is.
+fn write(
+    draft: &Draft<'_>,
+    consumer: &Consumer,
+    slot: &mut [u8],
+    padding_of: impl FnOnce(usize) -> u8,
+) -> Option<(RtpWritten, u8)> {
     let ids = &consumer.config.extensions;
     let mut writer = consumer.header.begin(slot, &draft.place, &draft.header)?;
     for (kind, data) in draft.packet.carried() {
@@ -403,7 +456,7 @@ fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpW
     }
     if draft.place.is_filler {
         writer.padding(1)?;
-        return writer.finish();
+        return Some((writer.finish()?, 0));
     }
     let mut media = draft.packet.payload;
     if let (header, header_len @ 1..) = joined_header(media, &draft.place) {
@@ -411,12 +464,15 @@ fn write(draft: &Draft<'_>, consumer: &Consumer, slot: &mut [u8]) -> Option<RtpW
         media = &media[1..];
     }
     writer.payload(media)?;
+    let unpadded_len = writer.written_len();
+    let padding = padding_of(unpadded_len);
+    writer.padding(padding)?;
     let written = writer.finish()?;
-    let payload = slot.get_mut(written.header_len + payload_offset..written.len)?;
+    let payload = slot.get_mut(written.header_len + payload_offset..unpadded_len)?;
     let meta = draft.packet.meta;
     rewrite(payload, &meta.layers, &draft.place);
     consumer.renumber_blocks(meta, payload);
-    Some(written)
+    Some((written, padding))
 }
 
 fn count_media(

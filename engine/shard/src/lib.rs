@@ -4,6 +4,7 @@
 
 mod allocation;
 mod arrivals;
+mod as_sent;
 mod checks;
 mod clock;
 mod command;
@@ -14,6 +15,7 @@ mod counters;
 mod crossing;
 mod departure;
 mod downlink;
+mod equal_sizes;
 mod flows;
 mod header;
 mod history;

@@ -49,6 +49,16 @@ pub struct Train {
     pub segments: u16,
 }
 
+impl Train {
+    /// It is not closed by a shorter datagram, and one of `len` bytes fits.
+    fn has_room(&self, len: usize) -> bool {
+        self.len == u32::from(self.segment_len) * u32::from(self.segments)
+            && len <= usize::from(self.segment_len)
+            && self.segments < TxBatch::MAX_SEGMENTS
+            && self.len + len as u32 <= TxBatch::MAX_TRAIN_BYTES
+    }
+}
+
 /// Datagrams on their way out: an arena of fixed size and the trains in it, in sending order.
 #[derive(Debug)]
 pub struct TxBatch {
@@ -106,6 +116,14 @@ impl TxBatch {
         self.bytes.get_mut(self.used..self.used + len)
     }
 
+    /// How long the datagrams are of the train that a datagram on `path` could join, were it no
+    /// longer.
+    pub(crate) fn open_train(&self, path: Path) -> Option<usize> {
+        let train = self.trains.last()?;
+        let segment_len = usize::from(train.segment_len);
+        (train.path == path && train.has_room(segment_len)).then_some(segment_len)
+    }
+
     /// Where the next [`Self::slot`] begins in the arena.
     pub(crate) const fn next_offset(&self) -> usize {
         self.used
@@ -123,18 +141,13 @@ impl TxBatch {
         assert!(len > 0 && self.used + len <= self.bytes.len());
         let offset = self.used;
         self.used += len;
-        if let Some(train) = self.trains.last_mut() {
-            let open = train.len == u32::from(train.segment_len) * u32::from(train.segments);
-            if open
-                && train.path == path
-                && len <= usize::from(train.segment_len)
-                && train.segments < Self::MAX_SEGMENTS
-                && train.len + len as u32 <= Self::MAX_TRAIN_BYTES
-            {
-                train.len += len as u32;
-                train.segments += 1;
-                return;
-            }
+        if let Some(train) = self.trains.last_mut()
+            && train.path == path
+            && train.has_room(len)
+        {
+            train.len += len as u32;
+            train.segments += 1;
+            return;
         }
         self.trains.push(Train {
             path,

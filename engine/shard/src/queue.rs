@@ -3,6 +3,9 @@
 
 use std::collections::VecDeque;
 
+use crate::equal_sizes;
+use crate::net::TxBatch;
+
 /// Why a packet leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -95,6 +98,18 @@ impl SendQueue {
     /// Bytes that wait for the pacer.
     pub(crate) const fn paced_bytes(&self) -> u64 {
         self.paced_bytes
+    }
+
+    /// Packets that wait for the pacer.
+    pub(crate) fn paced_len(&self) -> usize {
+        self.repair.len() + self.video.len()
+    }
+
+    /// By how many bytes the longest of the video that may leave with its first packet is over
+    /// that: see [`equal_sizes::lead`].
+    pub(crate) fn lead(&self, room_bytes: u64) -> usize {
+        let longest_train = self.video.iter().take(usize::from(TxBatch::MAX_SEGMENTS));
+        equal_sizes::lead(longest_train.map(|departure| departure.bytes), room_bytes)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -226,6 +226,7 @@ impl Shard {
                     tags: &mut self.tags,
                     counters: &mut self.counters,
                     tracer: &mut self.tracer,
+                    room_bytes: 0,
                 };
                 let Drained::Until(release) = drain(index, transport, &mut gate) else {
                     break;

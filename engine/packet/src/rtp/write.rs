@@ -123,6 +123,11 @@ impl<'a> RtpWriter<'a> {
         self.out.put(data)
     }
 
+    /// Bytes written so far.
+    pub const fn written_len(&self) -> usize {
+        self.out.len()
+    }
+
     /// Appends `len` bytes of padding, their count included; 0 adds none. Once per packet.
     pub fn padding(&mut self, len: u8) -> Option<()> {
         if self.part > Part::Payload {
