@@ -199,6 +199,33 @@ async fn limits_of_a_transport() {
 }
 
 #[tokio::test]
+async fn the_engine_is_told_what_an_estimate_begins_with() {
+    let host = Host::new();
+    let control = host.control(&[]).await;
+    let router = id(&control.post("/v1/routers", json!({})).await.ok(201));
+    let path = format!("/v1/routers/{router}/transports");
+    for (options, begins) in [
+        (json!({ "type": "webrtc" }), 600_000),
+        (
+            json!({ "type": "webrtc", "initialAvailableOutgoingBitrate": 2_500_000 }),
+            2_500_000,
+        ),
+    ] {
+        let made = id(&control.post(&path, options).await.ok(201));
+        let requests = host.engine.requests();
+        let told = requests.iter().find_map(|it| match it {
+            Request::CreateWebRtcTransport {
+                id,
+                initial_outgoing_bps,
+                ..
+            } if id.to_string() == made => Some(*initial_outgoing_bps),
+            _ => None,
+        });
+        assert_eq!(told, Some(begins));
+    }
+}
+
+#[tokio::test]
 async fn plain_transports_with_all_their_options() {
     let host = Host::new();
     let control = host.control(&[]).await;

@@ -17,6 +17,8 @@ pub(crate) struct Downlink {
     pacer: Pacer,
     /// The probe that padding is sent for, and who lends its stream.
     probe: Option<(ClusterId, Option<u32>)>,
+    /// The receiver has told an estimate of its own.
+    has_remb: bool,
     /// Target of the last allocation.
     allocated_bps: u64,
     wanted_bps: u64,
@@ -32,6 +34,7 @@ impl Downlink {
                 config.initial_bps.clamp(config.min_bps, config.max_bps),
             ),
             probe: None,
+            has_remb: false,
             allocated_bps: 0,
             wanted_bps: 0,
         }
@@ -41,8 +44,14 @@ impl Downlink {
         self.estimate.target_bps()
     }
 
-    /// Half a second of what arrives has been seen: the target is more than a first guess.
+    /// The target is more than a first guess: half a second of what arrives has been seen, or the
+    /// receiver has told what it makes of it.
     pub(crate) fn is_measured(&self) -> bool {
+        self.has_remb || self.knows_arrivals()
+    }
+
+    /// Half a second of what arrives has been seen.
+    pub(crate) fn knows_arrivals(&self) -> bool {
         self.estimate.acknowledged_bps().is_some()
     }
 
@@ -85,6 +94,7 @@ impl Downlink {
 
     /// Takes the receiver's own estimate.
     pub(crate) fn remb(&mut self, now: Timestamp, bps: u64) {
+        self.has_remb = true;
         self.estimate.remb(now.as_micros(), bps);
         self.repace(now);
     }

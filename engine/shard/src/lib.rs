@@ -17,6 +17,7 @@ mod departure;
 mod downlink;
 mod equal_sizes;
 mod flows;
+mod grants;
 mod header;
 mod history;
 mod ice;

@@ -13,9 +13,6 @@ use crate::shard::Shard;
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_millis(1000);
 /// Report blocks that fit one report (RFC 3550 section 6.4.1).
 const MAX_BLOCKS: usize = 31;
-/// Without a limit, REMB grants this much over what comes.
-const REMB_HEADROOM: u64 = 2;
-const REMB_FLOOR_BPS: u64 = 1_000_000;
 
 impl Shard {
     /// Reports of both directions and scores; when the next are due.
@@ -35,6 +32,7 @@ impl Shard {
         let next = now + REPORT_INTERVAL / 2 + Duration::from_millis(u64::from(spread));
         transport.reports_at = next;
         self.send_receiver_reports(now, index);
+        self.send_grant(now, index);
         self.send_sender_reports(now, index);
         self.update_scores(now, index);
         next
@@ -45,48 +43,23 @@ impl Shard {
             return;
         };
         let mut blocks: Vec<ReportBlock> = Vec::with_capacity(transport.producers.len());
-        let mut remb = Vec::new();
-        let mut takes_remb = false;
         for &producer in &transport.producers {
             let Some(source) = self.sources.get_mut(producer as usize) else {
                 continue;
             };
-            let feedback = source
-                .config
-                .codecs
-                .first()
-                .map(|codec| codec.feedback)
-                .unwrap_or_default();
-            takes_remb |= feedback.remb && !feedback.transport_cc;
             for inbound in source
                 .encodings
                 .iter_mut()
                 .filter_map(|e| e.inbound.as_mut())
             {
                 blocks.extend(inbound.report(now));
-                if feedback.remb {
-                    remb.push(inbound.ssrc);
-                }
             }
         }
-        let limit = u64::from(transport.max_incoming_bps);
-        let rate = transport.traffic.received.rate_bps(now);
         for blocks in blocks.chunks(MAX_BLOCKS) {
             self.send_rtcp(now, index, |writer, own| {
                 writer.receiver_report(own, blocks)
             });
         }
-        if remb.is_empty() || (limit == 0 && !takes_remb) {
-            return;
-        }
-        // Room to grow is always left: loss is the sender's to read from the reports.
-        let grown = (rate * REMB_HEADROOM).max(REMB_FLOOR_BPS);
-        let grant = match (limit, takes_remb) {
-            (0, _) => grown,
-            (limit, true) => grown.min(limit),
-            (limit, false) => limit,
-        };
-        self.send_rtcp(now, index, |writer, own| writer.remb(own, grant, &remb));
     }
 
     fn send_sender_reports(&mut self, now: Timestamp, index: u32) {

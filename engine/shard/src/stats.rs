@@ -8,6 +8,7 @@ use weirgate_wire::{
 };
 
 use crate::Timestamp;
+use crate::consumer::Consumer;
 use crate::shard::{Object, Shard};
 use crate::source::Source;
 use crate::transport::Transport;
@@ -70,8 +71,9 @@ impl Shard {
         let downlink = transport.downlink.as_ref();
         let rtt_us = downlink.and_then(|link| link.rtt_us());
         let loss_sent = downlink
-            .filter(|link| link.is_measured())
-            .map(|link| link.average_loss() as f32);
+            .filter(|link| link.knows_arrivals())
+            .map(|link| link.average_loss() as f32)
+            .or_else(|| loss_reported(transport, &self.consumers));
         let loss_received = loss_received(transport, &self.sources);
         let traffic = &mut transport.traffic;
         Some(TransportStats {
@@ -202,6 +204,18 @@ impl Shard {
             },
         ))
     }
+}
+
+/// Share of our packets that the peer reports as lost, over all streams by their packets.
+fn loss_reported(transport: &Transport, consumers: &Slab<Consumer>) -> Option<f32> {
+    let mut packets = 0;
+    let mut lost = 0.0;
+    let own = transport.consumers.iter();
+    for consumer in own.filter_map(|&index| consumers.get(index as usize)) {
+        packets += consumer.reported_packets;
+        lost += consumer.reported_packets as f32 * f32::from(consumer.fraction_lost) / 256.0;
+    }
+    (packets > 0).then(|| lost / packets as f32)
 }
 
 /// Share of packets lost on the way to us, over all streams by their rate.

@@ -120,6 +120,8 @@ pub(crate) struct Transport {
     pub(crate) feedback_ssrc: u32,
     pub(crate) traffic: Traffic,
     pub(crate) max_incoming_bps: u32,
+    /// Times that the sender is still to be told that it has no limit any more.
+    pub(crate) lifted_limits: u8,
     pub(crate) max_outgoing_bps: u32,
     pub(crate) min_outgoing_bps: u32,
     /// What the estimate begins with; 0 for mediasoup's default.
@@ -188,6 +190,7 @@ impl Transport {
             feedback_ssrc,
             traffic: Traffic::default(),
             max_incoming_bps: 0,
+            lifted_limits: 0,
             max_outgoing_bps: 0,
             min_outgoing_bps: 0,
             initial_outgoing_bps: 0,

@@ -7,6 +7,7 @@ use weirgate_srtp::{Opener, Sealer};
 use weirgate_wire::{Answer, IceState, Refusal, RefusalKind, SrtpKey};
 
 use super::{Outcome, refuse};
+use crate::grants::TIMES_LIFTED;
 use crate::ice::IceAgent;
 use crate::shard::{Object, Shard};
 use crate::transport::{PlainEnd, Transport, TransportKind};
@@ -216,11 +217,17 @@ impl Shard {
         max_outgoing: u32,
         min_outgoing: u32,
     ) -> Outcome {
-        let (_, transport) = self.find_transport(id)?;
-        transport.max_incoming_bps = max_incoming;
+        let (index, transport) = self.find_transport(id)?;
+        if std::mem::replace(&mut transport.max_incoming_bps, max_incoming) != max_incoming {
+            let is_lifted = max_incoming == 0;
+            transport.lifted_limits = if is_lifted { TIMES_LIFTED } else { 0 };
+            self.send_grant(now, index);
+        }
+        let (index, transport) = self.find_transport(id)?;
         transport.max_outgoing_bps = max_outgoing;
         transport.min_outgoing_bps = min_outgoing;
         transport.limit_estimate(now);
+        self.allocate(now, index);
         Ok(Answer::Done)
     }
 }
