@@ -15,12 +15,13 @@ const WIRE_FACTOR = 1.05;
 
 /**
  * Starts it. `links`: for each receiver what {@link makeFarHost} takes; `pages`: receivers behind each
- * of them (1); `sender`: query parameters of the sending page.
+ * of them (1); `sender`: query parameters of the sending page; `receiver`: gets the command that runs Chromium on a far
+ * host, and gives what {@link launchChromium} takes.
  */
-export async function startShapedCall({ links, pages = 1, sender }) {
+export async function startShapedCall({ links, pages = 1, sender, receiver = (executable) => ({ executable }) }) {
   const call = new ShapedCall();
   try {
-    await call.start({ links, pages, sender });
+    await call.start({ links, pages, sender, receiver });
   } catch (error) {
     await call.stop();
     throw error;
@@ -33,7 +34,7 @@ class ShapedCall {
   browsers = [];
   receivers = [];
 
-  async start({ links, pages, sender }) {
+  async start({ links, pages, sender, receiver }) {
     for (const link of links) this.hosts.push(await makeFarHost(link));
     this.server = await startServer({ host: this.hosts[0].near, token: "e2e-secret" });
     const query = { ...CAMERA, ...sender };
@@ -42,7 +43,7 @@ class ShapedCall {
     const { id } = await until("the sender to send", async () => (await this.sender.state()).producers.find((it) => it.kind === "video"));
     this.producerId = id;
     for (const [index, host] of this.hosts.entries()) {
-      const browser = await this.#launch({ executable: host.wrap(CHROMIUM) });
+      const browser = await this.#launch(receiver(host.wrap(CHROMIUM)));
       for (let page = 0; page < pages; page += 1) {
         this.receivers.push(await this.#join(browser, `Receiver${index}.${page}`, { video: "0", audio: "0" }));
       }
