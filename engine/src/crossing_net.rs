@@ -178,6 +178,7 @@ fn empty() -> Crossing {
         kind: CrossingKind::KeyFrameRequest {
             source: SourceNo::new(0, 0),
             encoding: 0,
+            is_patient: false,
         },
         from: 0,
         len: 0,

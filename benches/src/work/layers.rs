@@ -135,6 +135,7 @@ impl Select {
         selector.set_target(Some(Target {
             encoding: 0,
             layer: Layer::new(0, temporal),
+            meanwhile: 0,
         }));
         let mut select = Self {
             source: Source::new(),

@@ -3,7 +3,7 @@
 //!
 //! Down is at once. Up is only where the layer fits with a margin and has for a time, and for
 //! longer after a step up that did not last, so that an estimate which swings does not make the
-//! picture swing.
+//! picture swing. A consumer that had all it wanted and wants more now does not wait.
 
 use crate::{NEVER_US, millis};
 
@@ -81,6 +81,8 @@ pub struct Allocation {
     pub reason: Reason,
     /// The layer as such: indices change when layers come and go.
     id: Option<(u8, u8)>,
+    /// What it wanted.
+    preferred: Option<(u8, u8)>,
     /// Since when a higher layer fits.
     fits_since_us: Option<u64>,
     climbed_us: Option<u64>,
@@ -249,7 +251,11 @@ impl Allocation {
             _ => self.trial,
         };
         let is_small = demand.bps_at(step) * SMALL_STEP <= target_bps;
-        let due_us = fits_since_us + self.hold_us(is_small);
+        let had_all = self.reason == Reason::Preferred && self.preferred != demand.preferred;
+        let due_us = match had_all {
+            true => now_us,
+            false => fits_since_us + self.hold_us(is_small),
+        };
         if now_us < due_us {
             return due_us;
         }
@@ -275,6 +281,7 @@ impl Allocation {
             };
         }
         self.layer = self.trial;
+        self.preferred = demand.preferred;
         self.bps = demand.bps_at(self.layer);
         self.id = self.layer.map(|index| demand.layers[index].id());
         self.reason = match (self.layer, top) {
@@ -398,6 +405,23 @@ mod tests {
         assert_eq!(run(2_000, 550_000), (Some(1), NEVER_US));
         assert_eq!(run(20_000, 499_000), (Some(0), NEVER_US), "this one did");
         assert_eq!(run(20_100, 550_000), (Some(0), millis(20_600)));
+    }
+
+    #[test]
+    fn who_had_all_and_wants_more_does_not_wait() {
+        let wanting = |spatial| Demand {
+            preferred: Some((spatial, 0)),
+            ..video(1)
+        };
+        let mut allocations = [Allocation::default()];
+        allocate(0, 9_000_000, &[wanting(0)], &mut allocations);
+        allocate(millis(10), 9_000_000, &[wanting(2)], &mut allocations);
+        assert_eq!(layers(&allocations), [Some(2)]);
+        allocate(millis(20), 9_000_000, &[wanting(0)], &mut allocations);
+        allocate(millis(30), 400_000, &[wanting(1)], &mut allocations);
+        assert_eq!(layers(&allocations), [Some(0)], "no room");
+        allocate(millis(40), 9_000_000, &[wanting(1)], &mut allocations);
+        assert_eq!(layers(&allocations), [Some(0)], "room that is new is held");
     }
 
     #[test]

@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         });
         let layer = Layer::new(len & 3, len >> 2 & 7);
         let is_nothing = kind & 0xc0 == 0xc0;
-        selector.set_target((!is_nothing).then_some(Target { encoding: low % 3, layer }));
+        selector.set_target((!is_nothing).then_some(Target { encoding: low % 3, layer, meanwhile: len >> 5 & 3 }));
         let offered = selector.offer(encoding, sequence, layers.begins_key_frame(), &layers);
         if offered.offer == Offer::Skip {
             continue;

@@ -3,8 +3,8 @@
 //! The choice knows which decode targets the receiver could go on with: those of which it got
 //! everything since they were last granted. From these and what a frame grants it takes the best
 //! one at the start of each picture. So it goes up only where a decoder can follow, down at once
-//! where the lower layers were sent along anyway, and else waits, with as few temporal layers as
-//! there are, for a key frame.
+//! where the lower layers were sent along anyway, and else waits for a key frame, with as many temporal
+//! layers as whoever asked for less allows meanwhile.
 
 use crate::decisions::Decisions;
 use crate::packet_layers::{Climb, FrameLayers, PacketLayers};
@@ -41,6 +41,14 @@ struct Since {
     picture: u64,
 }
 
+/// What a consumer is to have of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) layer: Layer,
+    /// Highest temporal layer where the spatial one cannot be had yet but those above can.
+    pub(crate) meanwhile: u8,
+}
+
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fate {
@@ -71,7 +79,7 @@ impl Choice {
         &mut self,
         decisions: &mut Decisions,
         layers: &PacketLayers,
-        wanted: Layer,
+        wanted: Wanted,
     ) -> Fate {
         let frame = &layers.frame;
         let is_sent = match decisions.get(frame.unit, frame.layer.spatial) {
@@ -87,7 +95,7 @@ impl Choice {
         };
         Fate {
             is_sent,
-            marker: is_sent && (layers.marker || self.ends_picture(layers, wanted)),
+            marker: is_sent && (layers.marker || self.ends_picture(layers, wanted.layer)),
             is_upper: self.picture == Some(frame.picture)
                 && self
                     .lowest
@@ -120,7 +128,7 @@ impl Choice {
         &mut self,
         decisions: &mut Decisions,
         frame: &FrameLayers,
-        wanted: Layer,
+        wanted: Wanted,
     ) -> bool {
         let begins_picture = self.picture != Some(frame.picture);
         if begins_picture {
@@ -134,7 +142,8 @@ impl Choice {
         self.top_temporal = self.top_temporal.max(frame.layer.temporal);
         let granted = self.granted(decisions, frame);
         let reachable = self.alive.or(granted).and(frame.available);
-        self.choose(reachable.best(wanted), begins_picture, frame);
+        let best = reachable.best_meanwhile(wanted.layer, wanted.meanwhile);
+        self.choose(best, begins_picture, frame);
         self.settled = self.settled.or(self.layer);
         let is_sent = self
             .layer

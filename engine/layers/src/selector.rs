@@ -1,6 +1,6 @@
 //! One consumer's choice among the packets of its source, and the numbers of what leaves.
 
-use crate::choice::Choice;
+use crate::choice::{Choice, Wanted};
 use crate::packet_layers::PacketLayers;
 use crate::splices::{Before, Found, Origin, Place, Splices};
 use crate::targets::Layer;
@@ -15,6 +15,8 @@ pub struct Target {
     pub encoding: u8,
     /// The layers inside of it.
     pub layer: Layer,
+    /// Highest temporal layer of what is above that and goes on until a key frame comes.
+    pub meanwhile: u8,
 }
 
 /// What becomes of a packet.
@@ -256,7 +258,8 @@ impl Selector {
         let found = self.splices.begin(encoding, sequence, layers);
         let (mut marker, mut joined) = (layers.marker, false);
         if let Some(map) = self.splices.map_mut(found) {
-            let fate = self.choice.decide(&mut map.decisions, layers, target.layer);
+            let wanted = target.wanted(encoding);
+            let fate = self.choice.decide(&mut map.decisions, layers, wanted);
             if !fate.is_sent {
                 self.splices.cut();
                 return Offer::Skip;
@@ -282,7 +285,7 @@ impl Selector {
             self.splices.accept(found, sequence, layers.marker, false);
             return Offer::Forward;
         };
-        let wanted = target.inside_of(encoding);
+        let wanted = target.wanted(encoding);
         let fate = self.choice.decide(&mut map.decisions, layers, wanted);
         if fate.is_sent {
             let joined = fate.is_upper && layers.begins_frame;
@@ -341,14 +344,20 @@ impl Selector {
 }
 
 impl Target {
-    /// What is wanted of a stream while it is sent. One above the target goes on with as little as
-    /// it has until the target's key frame comes.
+    /// What is wanted of a stream while it is sent.
+    fn wanted(self, encoding: u8) -> Wanted {
+        Wanted {
+            layer: self.inside_of(encoding),
+            meanwhile: self.meanwhile,
+        }
+    }
+
     fn inside_of(self, encoding: u8) -> Layer {
         match encoding.cmp(&self.encoding) {
             std::cmp::Ordering::Less => Layer::TOP,
             std::cmp::Ordering::Equal => self.layer,
             std::cmp::Ordering::Greater => Layer {
-                temporal: 0,
+                temporal: self.meanwhile,
                 ..Layer::TOP
             },
         }

@@ -97,14 +97,22 @@ impl Targets {
 
     /// The highest up to the wanted one; where there is none, the lowest of all.
     pub const fn best(self, wanted: Layer) -> Option<Layer> {
+        self.best_meanwhile(wanted, 0)
+    }
+
+    /// The highest up to the wanted one. Where there is none, of the lowest spatial layer above it
+    /// the highest temporal layer up to `meanwhile`, else its lowest.
+    pub const fn best_meanwhile(self, wanted: Layer, meanwhile: u8) -> Option<Layer> {
         if self.is_empty() {
             return None;
         }
         let rows = EVERY_ROW & Self::up_to_spatial(wanted.spatial).0;
-        let row = ROW >> (TEMPORAL - 1 - wanted.temporal as u32);
-        let at_most = self.0 & (row * rows);
+        let at_most = self.0 & (row_to(wanted.temporal) * rows);
         let bit = if at_most == 0 {
-            self.0.trailing_zeros()
+            let lowest = self.0.trailing_zeros();
+            let row_start = lowest - lowest % TEMPORAL;
+            let up_to = self.0 & (row_to(meanwhile) << row_start);
+            if up_to == 0 { lowest } else { up_to.ilog2() }
         } else {
             at_most.ilog2()
         };
@@ -138,6 +146,10 @@ impl Targets {
 
 const fn bit(target: Layer) -> u32 {
     TEMPORAL * target.spatial as u32 + target.temporal as u32
+}
+
+const fn row_to(temporal: u8) -> u32 {
+    ROW >> (TEMPORAL - 1 - least(temporal, Layer::TOP.temporal) as u32)
 }
 
 const fn temporal_from(temporal: u8) -> u32 {
@@ -188,6 +200,15 @@ mod tests {
         let upper = Targets::row_from(l(2, 1));
         assert_eq!(upper.best(l(0, 7)), Some(l(2, 1)), "nothing lower");
         assert_eq!(Targets::NONE.best(Layer::TOP), None);
+    }
+
+    #[test]
+    fn what_is_above_goes_on_with_what_it_may_meanwhile() {
+        let upper = Targets::row_from(l(1, 0)).or(Targets::row_from(l(2, 0)));
+        assert_eq!(upper.best_meanwhile(l(0, 7), 2), Some(l(1, 2)));
+        let some = Targets::only(l(2, 1));
+        assert_eq!(some.best_meanwhile(l(0, 2), 0), Some(l(2, 1)), "no less");
+        assert_eq!(upper.best_meanwhile(l(2, 1), 7), Some(l(2, 1)), "no wait");
     }
 
     #[test]

@@ -33,7 +33,11 @@ fn reading_choosing_and_numbering_allocate_nothing() {
             let info = allocation_counter::measure(|| {
                 for (number, packet) in packets.iter().enumerate() {
                     let layer = Layer::new((number / 40 % 3) as u8, (number / 60 % 3) as u8);
-                    selector.set_target(Some(Target { encoding: 0, layer }));
+                    selector.set_target(Some(Target {
+                        encoding: 0,
+                        layer,
+                        meanwhile: 0,
+                    }));
                     let layers = reader.read(&Incoming {
                         codec,
                         sequence: packet.sequence,

@@ -97,9 +97,11 @@ proptest! {
         seed: u64,
         takes_layers in prop::bool::weighted(0.9),
         queue_limit in 0..40usize,
+        meanwhile in 0..3u8,
         steps in vec(step(), 1..25),
     ) {
         let mut call = Call::new(&structures, seed, takes_layers);
+        call.meanwhile = meanwhile;
         call.queue_limit = queue_limit;
         play(&mut call, &steps);
         call.assert_seamless();
@@ -161,6 +163,7 @@ proptest! {
             selector.set_target(Some(weirgate_layers::Target {
                 encoding: other % 3,
                 layer: weirgate_layers::Layer::new(other >> 2 & 3, other >> 4 & 7),
+                meanwhile: other & 7,
             }));
             let sequence = (1 << 20) + sequence;
             if selector.offer(encoding, sequence, entry, &layers).offer != Offer::Skip {

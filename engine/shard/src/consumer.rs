@@ -10,6 +10,7 @@ use crate::Timestamp;
 use crate::as_sent::AsSent;
 use crate::header::Header;
 use crate::history::PacketMeta;
+use crate::key_frames::{Urgency, Wish};
 use crate::meter::Meter;
 use crate::source::{Encoding, Source};
 use crate::trace::Traced;
@@ -56,8 +57,8 @@ pub(crate) struct Consumer {
     pub(crate) allocation: Allocation,
     /// The highest layer it was counted for among what is wanted of its source.
     pub(crate) wants: Highest,
-    /// Stream and spatial layer that a key frame was asked for, while it is waited for.
-    pub(crate) asked_for: Option<(u8, u8)>,
+    /// The key frame that was asked for, while it is waited for.
+    pub(crate) asked_for: Option<Wish>,
     pub(crate) resent: u64,
     pub(crate) resent_bytes: u64,
     pub(crate) discarded: u64,
@@ -166,7 +167,8 @@ impl Consumer {
         }
     }
 
-    /// Sets the layers it is to have.
+    /// Sets the layers it is to have. What is above them goes on until a key frame comes, with as
+    /// few temporal layers as there are where the path cannot carry more.
     pub(crate) fn aim(&mut self, target: Layers) {
         self.target = target;
         let layer = match self.config.consumer_type {
@@ -177,6 +179,10 @@ impl Consumer {
         self.selector.set_target(Some(Target {
             encoding: self.target_encoding(),
             layer,
+            meanwhile: match self.allocation.reason {
+                Reason::Bandwidth => 0,
+                _ => target.temporal,
+            },
         }));
     }
 
@@ -185,6 +191,16 @@ impl Consumer {
         self.kind == MediaKind::Video
             && !self.is_idle(source)
             && self.selector.wanted_key_frame().is_some()
+    }
+
+    /// How soon it needs the key frame that it waits for.
+    pub(crate) fn urgency(&self) -> Urgency {
+        let Some(now) = self.layers() else {
+            return Urgency::Now;
+        };
+        let has_too_much =
+            self.allocation.reason == Reason::Bandwidth && now.spatial > self.target.spatial;
+        Urgency::of(!has_too_much)
     }
 
     /// The highest layer of its source that it takes, or could take as soon as its path carries a

@@ -58,6 +58,8 @@ pub enum CrossingKind {
         source: SourceNo,
         /// Index of its encoding.
         encoding: u8,
+        /// Whoever wants it has a picture meanwhile.
+        is_patient: bool,
     },
     /// What the consumers of a shard want of a producer of another.
     Wanted {

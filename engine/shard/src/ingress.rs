@@ -13,6 +13,7 @@ use weirgate_wire::{Event, ExtensionKind, MediaKind, TraceDirection};
 use crate::clock::ClockMapping;
 use crate::counters::Counters;
 use crate::history::PacketMeta;
+use crate::key_frames::Urgency;
 use crate::nack::Arrival;
 use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
@@ -195,7 +196,7 @@ impl Shard {
                 .map_or(Timestamp::NEVER, |nack| nack.next_ask());
         }
         if meta.layers.begins_key_frame() {
-            encoding.key_frames.came();
+            encoding.key_frames.came(now);
         }
         let transport = source.transport;
         if let Some(info) = trace::received(source, &packet, &meta.layers, stream.encoding, by_rtx)
@@ -209,7 +210,7 @@ impl Shard {
             self.schedule(transport, ask_at);
         }
         if gave_up && !is_audio {
-            self.want_key_frame(now, stream.source, stream.encoding);
+            self.want_key_frame(now, stream.source, stream.encoding, Urgency::Now);
         }
         self.cross_media(now, stream, bytes, is_audio);
         self.fan_out(stream.source, stream.encoding, sequence);
@@ -241,7 +242,7 @@ impl Shard {
         encoding.last_packet = now;
         encoding.count(now, &meta, packet.payload().len());
         if meta.layers.begins_key_frame() {
-            encoding.key_frames.came();
+            encoding.key_frames.came(now);
         }
         if encoding.history.store(meta, &packet, &extensions) {
             self.fan_out(index, encoding_index, sequence);

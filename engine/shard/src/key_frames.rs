@@ -1,9 +1,13 @@
 //! Asking one source stream for key frames: merged, rate-limited, asked again when none comes.
+//!
+//! A key frame is dear: senders drop pictures after each one and make all others worse. So whoever has
+//! a picture meanwhile waits for its turn.
 
 use std::time::Duration;
 
 use weirgate_wire::{MediaKind, TraceDirection, TraceInfo};
 
+use crate::consumer::Consumer;
 use crate::shard::Shard;
 use crate::{CrossingKind, Timestamp};
 
@@ -12,27 +16,53 @@ pub(crate) const DEFAULT_INTERVAL: Duration = Duration::from_millis(500);
 /// A request is repeated when no key frame came for this long.
 const REPEAT: Duration = Duration::from_millis(1000);
 const MAX_REPEATS: u8 = 5;
+/// Key frames for those who have a picture meanwhile come this far apart on average.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// After a time without any, the second one need not wait: who just joined gets better soon.
+const CREDIT: Duration = PATIENCE;
+
+/// How soon a key frame is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// Whoever wants it has a picture meanwhile.
+    Patient,
+    /// There is no picture, or one that takes more than the path carries.
+    Now,
+}
+
+impl Urgency {
+    pub(crate) const fn of(is_patient: bool) -> Self {
+        if is_patient { Self::Patient } else { Self::Now }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct KeyFrameRequests {
     last_sent: Timestamp,
     /// Something is still waiting for a key frame.
-    wanted: bool,
+    wanted: Option<Urgency>,
     repeats: u8,
+    /// The key frames that came are paid for by then.
+    paid_at: Timestamp,
 }
 
 impl KeyFrameRequests {
     /// Somebody wants a key frame.
-    pub(crate) fn want(&mut self) {
-        self.wanted = true;
+    pub(crate) fn want(&mut self, urgency: Urgency) {
+        self.wanted = self.wanted.max(Some(urgency));
         self.repeats = 0;
+    }
+
+    /// Nobody does any more.
+    fn give_up(&mut self) {
+        self.wanted = None;
     }
 
     /// Somebody wants a key frame of a stream of another shard: false where that has been told
     /// just now and none has come since.
-    fn pass_on(&mut self, now: Timestamp) -> bool {
-        let is_told = self.wanted && now.since(self.last_sent) < DEFAULT_INTERVAL;
-        self.wanted = true;
+    fn pass_on(&mut self, now: Timestamp, urgency: Urgency) -> bool {
+        let is_told = self.wanted >= Some(urgency) && now.since(self.last_sent) < DEFAULT_INTERVAL;
+        self.wanted = Some(urgency);
         if !is_told {
             self.last_sent = now;
         }
@@ -40,24 +70,29 @@ impl KeyFrameRequests {
     }
 
     /// A key frame began.
-    pub(crate) fn came(&mut self) {
-        self.wanted = false;
+    pub(crate) fn came(&mut self, now: Timestamp) {
+        self.wanted = None;
+        self.paid_at = self.paid_at.max(now) + PATIENCE;
     }
 
     /// When to call [`Self::take`] next.
     pub(crate) fn due(&self, interval: Duration) -> Timestamp {
-        if !self.wanted {
+        let Some(urgency) = self.wanted else {
             return Timestamp::NEVER;
-        }
-        if self.last_sent == Timestamp::ZERO {
-            return Timestamp::ZERO;
-        }
-        self.last_sent
-            + if self.repeats == 0 {
-                interval
-            } else {
-                REPEAT.max(interval)
+        };
+        let next = match (self.last_sent, self.repeats) {
+            (Timestamp::ZERO, _) => Timestamp::ZERO,
+            (last_sent, 0) => last_sent + interval,
+            (last_sent, _) => last_sent + REPEAT.max(interval),
+        };
+        match urgency {
+            Urgency::Now => next,
+            Urgency::Patient => {
+                let credit_us = CREDIT.as_micros() as u64;
+                let paid_us = self.paid_at.as_micros().saturating_sub(credit_us);
+                next.max(Timestamp::from_micros(paid_us))
             }
+        }
     }
 
     /// True where a request is to be sent now.
@@ -68,7 +103,7 @@ impl KeyFrameRequests {
         self.last_sent = now;
         self.repeats += 1;
         if self.repeats > MAX_REPEATS {
-            self.wanted = false;
+            self.wanted = None;
         }
         true
     }
@@ -85,9 +120,14 @@ impl Shard {
             consumer.asked_for = None;
             return;
         }
-        let target = Some((consumer.target_encoding(), consumer.target.spatial));
-        if std::mem::replace(&mut consumer.asked_for, target) != target {
-            self.want_key_frame_for(now, index);
+        let urgency = consumer.urgency();
+        let wish = Some(Wish {
+            encoding: consumer.target_encoding(),
+            spatial: consumer.target.spatial,
+            urgency,
+        });
+        if std::mem::replace(&mut consumer.asked_for, wish) != wish {
+            self.want_key_frame_for(now, index, urgency);
         }
     }
 
@@ -102,10 +142,14 @@ impl Shard {
                         .encodings
                         .get(usize::from(consumer.target_encoding()))
                 })
-                .is_some_and(|stream| stream.key_frames.wanted)
+                .is_some_and(|stream| stream.key_frames.wanted.is_some())
         });
-        if !is_asked && self.waits_for_key_frame(index) {
-            self.want_key_frame_for(now, index);
+        let urgency = self.consumers.get(index as usize).map(Consumer::urgency);
+        if let Some(urgency) = urgency
+            && !is_asked
+            && self.waits_for_key_frame(index)
+        {
+            self.want_key_frame_for(now, index, urgency);
         }
     }
 
@@ -119,8 +163,8 @@ impl Shard {
         })
     }
 
-    /// A consumer's decoder needs a key frame.
-    pub(crate) fn want_key_frame_for(&mut self, now: Timestamp, index: u32) {
+    /// A consumer needs a key frame.
+    pub(crate) fn want_key_frame_for(&mut self, now: Timestamp, index: u32, urgency: Urgency) {
         let Some(consumer) = self.consumers.get(index as usize) else {
             return;
         };
@@ -128,12 +172,18 @@ impl Shard {
             return;
         };
         if consumer.kind == MediaKind::Video && !consumer.is_idle(source) {
-            self.want_key_frame(now, consumer.source, consumer.target_encoding());
+            self.want_key_frame(now, consumer.source, consumer.target_encoding(), urgency);
         }
     }
 
     /// Somebody on this shard, or another, needs a key frame of a stream.
-    pub(crate) fn want_key_frame(&mut self, now: Timestamp, index: u32, encoding: u8) {
+    pub(crate) fn want_key_frame(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        encoding: u8,
+        urgency: Urgency,
+    ) {
         let Some(source) = self.sources.get_mut(index as usize) else {
             return;
         };
@@ -141,24 +191,45 @@ impl Shard {
             return;
         };
         if let Some(origin) = source.origin {
-            if !stream.key_frames.pass_on(now) {
+            if !stream.key_frames.pass_on(now, urgency) {
                 return;
             }
             let kind = CrossingKind::KeyFrameRequest {
                 source: source.no,
                 encoding,
+                is_patient: urgency == Urgency::Patient,
             };
             if !self.port.send(origin, kind, &[]) {
                 self.counters.crossings_dropped += 1;
             }
             return;
         }
-        stream.key_frames.want();
+        stream.key_frames.want(urgency);
         let transport = source.transport;
         let due = self.request_key_frame(now, index, encoding);
         if let Some(transport) = transport {
             self.schedule(transport, due);
         }
+    }
+
+    /// False where those who asked and could wait have something else by now.
+    fn is_key_frame_needed(&self, index: u32, encoding: u8) -> bool {
+        let Some(source) = self.sources.get(index as usize) else {
+            return false;
+        };
+        let stream = source.encodings.get(usize::from(encoding));
+        let is_patient =
+            stream.is_some_and(|stream| stream.key_frames.wanted == Some(Urgency::Patient));
+        // Of other shards' consumers nothing is known here.
+        !is_patient
+            || !source.relays.is_empty()
+            || source.consumers.iter().any(|&consumer| {
+                self.waits_for_key_frame(consumer)
+                    && self
+                        .consumers
+                        .get(consumer as usize)
+                        .is_some_and(|consumer| consumer.target_encoding() == encoding)
+            })
     }
 
     /// Sends a key frame request that is due; when the next may be.
@@ -168,6 +239,7 @@ impl Shard {
         index: u32,
         encoding: u8,
     ) -> Timestamp {
+        let is_needed = self.is_key_frame_needed(index, encoding);
         let Some(source) = self.sources.get_mut(index as usize) else {
             return Timestamp::NEVER;
         };
@@ -191,9 +263,15 @@ impl Shard {
         if !feedback.pli && !feedback.fir {
             return Timestamp::NEVER;
         }
-        if !stream.key_frames.take(now, interval) {
-            return stream.key_frames.due(interval);
+        let due = stream.key_frames.due(interval);
+        if due > now {
+            return due;
         }
+        if !is_needed {
+            stream.key_frames.give_up();
+            return Timestamp::NEVER;
+        }
+        stream.key_frames.take(now, interval);
         let due = stream.key_frames.due(interval);
         let media = inbound.ssrc;
         let info = if feedback.pli {
@@ -217,6 +295,14 @@ impl Shard {
     }
 }
 
+/// What a consumer asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    encoding: u8,
+    spatial: u8,
+    urgency: Urgency,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,16 +313,58 @@ mod tests {
         let mut sent = 0;
         for ms in 0..1000u64 {
             let now = Timestamp::from_micros(1_000_000 + ms * 1000);
-            requests.want();
+            requests.want(Urgency::Now);
             sent += u32::from(requests.take(now, DEFAULT_INTERVAL));
         }
         assert_eq!(sent, 2);
     }
 
+    /// When requests are sent that somebody wants all the time; each is answered after 100 ms.
+    fn sent_within(seconds: u64, urgency: Urgency) -> Vec<u64> {
+        let mut requests = KeyFrameRequests::default();
+        let mut sent = Vec::new();
+        for ms in 0..seconds * 1_000 {
+            let now = Timestamp::from_micros(60_000_000 + ms * 1_000);
+            if sent.last().is_some_and(|last| last + 100 == ms) {
+                requests.came(now);
+            }
+            requests.want(urgency);
+            if requests.take(now, DEFAULT_INTERVAL) {
+                sent.push(ms);
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn who_has_a_picture_takes_turns() {
+        assert_eq!(
+            sent_within(10, Urgency::Patient),
+            [0, 500, 3_100, 6_100, 9_100]
+        );
+        assert_eq!(sent_within(10, Urgency::Now).len(), 20);
+    }
+
+    #[test]
+    fn who_has_none_does_not_wait_for_others() {
+        let at = |ms: u64| Timestamp::from_micros(60_000_000 + ms * 1_000);
+        let mut requests = KeyFrameRequests::default();
+        for ms in [0, 600, 1_200] {
+            requests.want(Urgency::Now);
+            assert!(requests.take(at(ms), DEFAULT_INTERVAL));
+            requests.came(at(ms + 50));
+        }
+        requests.want(Urgency::Patient);
+        assert_eq!(requests.due(DEFAULT_INTERVAL), at(6_050));
+        requests.want(Urgency::Now);
+        requests.want(Urgency::Patient);
+        assert_eq!(requests.due(DEFAULT_INTERVAL), at(1_700));
+    }
+
     #[test]
     fn a_request_without_an_answer_is_repeated_some_times() {
         let mut requests = KeyFrameRequests::default();
-        requests.want();
+        requests.want(Urgency::Now);
         let mut sent = 0;
         for second in 1..30u64 {
             sent += u32::from(
@@ -244,8 +372,8 @@ mod tests {
             );
         }
         assert_eq!(sent, u32::from(MAX_REPEATS) + 1);
-        requests.want();
-        requests.came();
+        requests.want(Urgency::Now);
+        requests.came(Timestamp::from_micros(30_000_000));
         assert_eq!(requests.due(DEFAULT_INTERVAL), Timestamp::NEVER);
     }
 }

@@ -9,6 +9,7 @@ use weirgate_wire::{MediaKind, TraceDirection, TraceInfo, TracedReport};
 use crate::clock::{ntp, ntp_middle};
 use crate::downlink::Downlink;
 use crate::ingress::count_open_failure;
+use crate::key_frames::Urgency;
 use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
 use crate::{CrossingKind, Path, Timestamp};
@@ -277,7 +278,7 @@ impl Shard {
             TraceInfo::Pli { ssrc: media }
         };
         self.trace_consumer(now, consumer_index, TraceDirection::In, info);
-        self.want_key_frame_for(now, consumer_index);
+        self.want_key_frame_for(now, consumer_index, Urgency::Now);
     }
 
     /// Answers a receiver's reference time, so that it can tell its round trip (RFC 3611 section

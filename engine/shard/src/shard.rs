@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::crossing::CrossingPort;
 use crate::departure::{Drained, Gate, drain};
 use crate::flows::{Flows, Owner};
+use crate::key_frames::Urgency;
 use crate::net::{Datagram, Train, TxBatch};
 use crate::overload::Overload;
 use crate::queue::{Departure, Lane, Purpose};
@@ -147,9 +148,13 @@ impl Shard {
                     self.set_clock(index, encoding, rtp, at);
                 }
             }
-            CrossingKind::KeyFrameRequest { source, encoding } => {
+            CrossingKind::KeyFrameRequest {
+                source,
+                encoding,
+                is_patient,
+            } => {
                 if let Some(index) = self.source_index(source) {
-                    self.want_key_frame(now, index, encoding);
+                    self.want_key_frame(now, index, encoding, Urgency::of(is_patient));
                 }
             }
             CrossingKind::Wanted { source, highest } => {

@@ -7,6 +7,7 @@ use weirgate_packet::rtcp::RtcpWriter;
 use weirgate_wire::{Event, TraceDirection, TraceInfo};
 
 use crate::Timestamp;
+use crate::key_frames::Urgency;
 use crate::shard::Shard;
 
 /// Time between two transport-wide feedback messages of a transport.
@@ -164,7 +165,7 @@ impl Shard {
             .get(source as usize)
             .is_some_and(|source| !source.is_audio());
         if gave_up && is_video {
-            self.want_key_frame(now, source, encoding);
+            self.want_key_frame(now, source, encoding, Urgency::Now);
         }
         next
     }

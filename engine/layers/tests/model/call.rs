@@ -35,6 +35,8 @@ pub struct Call {
     layers: u8,
     /// They made more before.
     has_lost_layers: bool,
+    /// See [`Target::meanwhile`].
+    pub meanwhile: u8,
     /// Streams that send.
     pub active: Vec<bool>,
     /// Packets that may wait to leave.
@@ -72,6 +74,7 @@ impl Call {
             way: Way::default(),
             layers: 3,
             has_lost_layers: false,
+            meanwhile: 0,
             queue_limit: 0,
             now_ms: 1_000,
             turn: 0,
@@ -91,6 +94,7 @@ impl Call {
         self.selector.set_target(Some(Target {
             encoding,
             layer: Layer::new(spatial, temporal),
+            meanwhile: self.meanwhile,
         }));
     }
 

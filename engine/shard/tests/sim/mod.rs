@@ -330,6 +330,7 @@ pub fn empty_crossing() -> Box<Crossing> {
         kind: CrossingKind::KeyFrameRequest {
             source: SourceNo::new(0, 0),
             encoding: 0,
+            is_patient: false,
         },
         from: 0,
         len: 0,
