@@ -14,6 +14,7 @@ const LINKS = [
   { name: "loses", link: { both: `delay=${DELAY_MS}ms,queue=200ms`, down: "rate=2M,loss=4%" }, steps: [] },
 ];
 const RECORD_MS = 12_000;
+const BEGIN_US = 1_000_000;
 const TRACE_BYTES_MAX = 145_000;
 /** abs-send-time counts 64 s in 24 bits. */
 const SEND_TIME_WRAP = 1 << 24;
@@ -43,7 +44,7 @@ async function record(link, steps) {
     const { id } = (await call.receivers[0].state()).consumers[0];
     const { rtpParameters } = await call.server.get(`/v1/consumers/${id}`);
     const title = `Chromium ${call.browsers[1].version()} behind ${JSON.stringify({ link, steps })}`;
-    return write(title, dumping.packets(), extensionIds(rtpParameters));
+    return write(title, dumping.packets(), rtpParameters);
   } finally {
     await call.stop();
     dumping?.remove();
@@ -51,11 +52,13 @@ async function record(link, steps) {
 }
 
 /**
- * Lines in the order of time, which is in µs: `s TIME SEQUENCE BYTES` of a packet that left the server, and `f TIME HEX` of
- * a feedback message that reached it. When a packet left is told by its abs-send-time; of one that was lost only that it
- * left between its neighbours is known.
+ * Lines in the order of time, which is in µs: `s TIME SEQUENCE BYTES KIND` of a packet that left the server (`v` video, `r`
+ * RTX, `p` a probe), and `f TIME HEX` of a feedback message that reached it. When a packet left is told by its abs-send-time;
+ * of one that was lost only that it left between its neighbours is known.
  */
-function write(title, packets, ids) {
+function write(title, packets, rtpParameters) {
+  const ids = extensionIds(rtpParameters);
+  const [{ payloadType }] = rtpParameters.codecs;
   const sent = new Map();
   const feedback = [];
   let highest;
@@ -63,7 +66,7 @@ function write(title, packets, ids) {
   let sendTime = 0;
   for (const { out, ms, bytes } of packets) {
     if (out) {
-      for (const message of transportFeedback(bytes)) feedback.push({ us: (ms + DELAY_MS) * 1000, message });
+      for (const message of transportFeedback(bytes)) feedback.push({ us: BEGIN_US + (ms + DELAY_MS) * 1000, message });
       continue;
     }
     const rtp = readRtp(bytes);
@@ -76,10 +79,11 @@ function write(title, packets, ids) {
     const elapsed = ((stamp - (lastSendTime ?? stamp) + 1.5 * SEND_TIME_WRAP) % SEND_TIME_WRAP) - SEND_TIME_WRAP / 2;
     lastSendTime = stamp;
     sendTime += elapsed;
-    sent.set(sequence, { us: (sendTime * 1e6) / (1 << 18), arrivedMs: ms, bytes: bytes.length });
+    const kind = rtp.payloadLength === 0 ? "p" : rtp.payloadType === payloadType ? "v" : "r";
+    sent.set(sequence, { us: (sendTime * 1e6) / (1 << 18), arrivedMs: ms, bytes: bytes.length, kind });
   }
-  // The fastest one took no longer than the link delays.
-  const offset = Math.min(...[...sent.values()].map(({ us, arrivedMs }) => (arrivedMs - DELAY_MS) * 1000 - us));
+  // The fastest one took no longer than the link delays. Nothing happens before 1 s.
+  const offset = BEGIN_US + Math.min(...[...sent.values()].map(({ us, arrivedMs }) => (arrivedMs - DELAY_MS) * 1000 - us));
   const lines = departures(sent, offset);
   const count = lines.length;
   const end = lines.at(-1).us + 1_000_000;
@@ -98,7 +102,7 @@ function departures(sent, offset) {
     // One that was lost: with its neighbour before it.
     const packet = sent.get(sequence) ?? before;
     const us = Math.round(packet.us + offset);
-    lines.push({ us, text: `s ${us} ${sequence & 0xffff} ${packet.bytes}` });
+    lines.push({ us, text: `s ${us} ${sequence & 0xffff} ${packet.bytes} ${packet.kind}` });
     before = packet;
   }
   return lines;
