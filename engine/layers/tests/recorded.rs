@@ -119,6 +119,7 @@ impl Replay {
         self.selector.set_target(Some(Target {
             encoding,
             layer: Layer::new(spatial, temporal),
+            meanwhile: 0,
         }));
     }
 
