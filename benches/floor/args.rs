@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// Packets to each receiver at once: 9 for a video frame, 1 for audio.
     #[arg(long, default_value_t = 9)]
     pub(crate) burst: usize,
+    /// Groups of receivers that take turns, each after its part of the time between two bursts: the
+    /// rooms of a server, each of which gets its frames at times of its own.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) groups: usize,
     /// Train lengths to try, each at most a burst. Receivers take turns train by train.
     #[arg(long = "train", value_delimiter = ',', default_value = "1,4,9")]
     pub(crate) trains: Vec<usize>,
@@ -164,6 +168,11 @@ impl Args {
         ensure!(
             (1..=4096).contains(&self.receivers),
             "--receivers: allowed are 1 to 4096"
+        );
+        ensure!(
+            (1..=self.receivers).contains(&self.groups),
+            "--groups: allowed are 1 to {}, as many as there are receivers",
+            self.receivers
         );
         ensure!(
             (1..=1024).contains(&self.burst),

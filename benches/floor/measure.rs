@@ -85,22 +85,26 @@ struct Tally {
     refused: u64,
 }
 
-/// Sends bursts, each at its time or as soon after as can be; lasts as long as the last one's
-/// interval.
+/// Sends bursts to each group in turn, each at its time or as soon after as can be; lasts as long as
+/// the last one's interval.
 fn send_bursts(sender: &mut dyn Sender, args: &Args, train: usize, bursts: u32) -> Result<Tally> {
     let started = Instant::now();
-    let interval = args.interval();
+    let groups = args.groups;
+    let interval = args.interval() / groups as u32;
     let mut tally = Tally::default();
-    for burst in 1..=bursts {
+    for turn in 0..bursts * groups as u32 {
+        let group = turn as usize % groups;
+        let start = |group: usize| args.receivers * group / groups;
+        let receivers = start(group)..start(group + 1);
         let mut left = args.burst;
         while left > 0 {
             let segments = left.min(train);
-            let refused = sender.wave(segments)?;
+            let refused = sender.wave(segments, receivers.clone())?;
             tally.refused += refused;
-            tally.sent += (segments * args.receivers) as u64 - refused;
+            tally.sent += (segments * receivers.len()) as u64 - refused;
             left -= segments;
         }
-        let next = started + interval * burst;
+        let next = started + interval * (turn + 1);
         let wait = next.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             sender.sleep(wait)?;

@@ -2,13 +2,15 @@
 //! tells on demand how many and for how much CPU time.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
 use serde::{Deserialize, Serialize};
 use weirgate_io::{IoKind, IoOptions, Waker, bind_plain, open};
 use weirgate_shard::SocketId;
@@ -108,6 +110,7 @@ pub(crate) fn run(sockets: usize, link: Link, core: Option<usize>) -> Result<()>
         addresses.push(socket.local_addr()?);
         backend.add_socket(SocketId(number as u32), socket)?;
     }
+    let _stamped = stamp_packets()?;
     let questions = listen(backend.waker());
     println!("{}", serde_json::to_string(&addresses)?);
     loop {
@@ -124,6 +127,14 @@ pub(crate) fn run(sockets: usize, link: Link, core: Option<usize>) -> Result<()>
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
     }
+}
+
+/// As long as one socket asks for timestamps, as those of every client that measures delays do, the
+/// kernel takes the time of every packet, and the sender pays for that.
+fn stamp_packets() -> Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    setsockopt(&socket, ReceiveTimestampns, &true).context("SO_TIMESTAMPNS")?;
+    Ok(socket)
 }
 
 /// Every line of the input is a question; with its end the channel ends.

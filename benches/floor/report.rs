@@ -34,6 +34,7 @@ struct Machine {
 #[serde(rename_all = "camelCase")]
 struct Scenario {
     receivers: usize,
+    groups: usize,
     burst: usize,
     packet_bytes: usize,
     packets_per_second: f64,
@@ -76,6 +77,7 @@ impl Report {
             machine: Machine::read(),
             scenario: Scenario {
                 receivers: args.receivers,
+                groups: args.groups,
                 burst: args.burst,
                 packet_bytes: args.packet,
                 packets_per_second: args.pace * args.receivers as f64,

@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,9 +26,9 @@ const MESSAGES: usize = 256;
 
 /// Sends packets that were sealed before.
 pub(crate) trait Sender {
-    /// One train of that many packets to every receiver. Answers how many packets the kernel did
-    /// not take.
-    fn wave(&mut self, segments: usize) -> Result<u64>;
+    /// One train of that many packets to each of these receivers. Answers how many packets the
+    /// kernel did not take.
+    fn wave(&mut self, segments: usize, receivers: Range<usize>) -> Result<u64>;
 
     /// Sleeps as the engine would.
     fn sleep(&mut self, time: Duration) -> Result<()>;
@@ -134,10 +135,10 @@ impl ByBackend {
 }
 
 impl Sender for ByBackend {
-    fn wave(&mut self, segments: usize) -> Result<u64> {
+    fn wave(&mut self, segments: usize, receivers: Range<usize>) -> Result<u64> {
         let mut refused = 0;
         self.batch.clear();
-        for index in 0..self.paths.len() {
+        for index in receivers {
             if self.batch.slot(segments * self.packet_bytes).is_none() {
                 refused += self.flush();
             }
@@ -194,9 +195,12 @@ impl Bare {
         })
     }
 
-    /// Sends to some receivers from one socket; answers how many messages were not taken.
-    fn call(&mut self, first: usize, train_bytes: usize) -> Result<u64> {
-        let last = (first + self.per_call).min(self.addresses.len());
+    /// Sends to some receivers from the first one's socket; answers how many messages were not taken.
+    fn call(&mut self, receivers: Range<usize>, train_bytes: usize) -> Result<u64> {
+        let Range {
+            start: first,
+            end: last,
+        } = receivers;
         let fd = self.sockets[first % self.sockets.len()].as_raw_fd();
         let trains = self.packets.len() / train_bytes;
         let messages: Vec<[IoSlice<'_>; 1]> = (first..last)
@@ -230,10 +234,11 @@ impl Bare {
 }
 
 impl Sender for Bare {
-    fn wave(&mut self, segments: usize) -> Result<u64> {
+    fn wave(&mut self, segments: usize, receivers: Range<usize>) -> Result<u64> {
         let mut refused = 0;
-        for first in (0..self.addresses.len()).step_by(self.per_call) {
-            refused += self.call(first, segments * self.packet_bytes)?;
+        for first in receivers.clone().step_by(self.per_call) {
+            let last = (first + self.per_call).min(receivers.end);
+            refused += self.call(first..last, segments * self.packet_bytes)?;
         }
         Ok(refused * segments as u64)
     }

@@ -16,6 +16,7 @@ fn all_ways_deliver_all_packets_in_all_trains_by_both_kinds_of_sockets() {
         let output = floor(&[
             "--receivers=5",
             "--train=1,4,9",
+            "--groups=2",
             "--pace=90",
             "--duration=0.3",
             "--rounds=1",
@@ -46,6 +47,7 @@ fn what_can_not_be_measured_is_refused_by_name() {
         ("--train=10", "--train"),
         ("--packet=9000", "--packet"),
         ("--pace=0", "--pace"),
+        ("--groups=201", "--groups"),
         ("--suite=ROT13", "AEAD_AES_128_GCM"),
     ] {
         let output = floor(&[argument]);

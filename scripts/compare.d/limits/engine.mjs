@@ -42,7 +42,8 @@ export async function runEngine(settings, name, { scenario, shards = 1, via }) {
             binaries, url: server.url, pids: [server.enginePid], folder, before: far?.enter,
         };
         const words = [...(far ? ['--api-token', TOKEN] : []), ...scenario];
-        const recording = settings.profile && profile.record(server.enginePid, path.join(folder, 'perf.data'));
+        const perf = path.join(folder, 'perf.data');
+        const recording = settings.profile && profile.record(server.enginePid, perf);
         const lengthS = recording ? profile.DELAY_S + profile.LENGTH_S : settings.durationS;
         const before = look();
         const outcome = await play(generator, [...words, '--duration', `${lengthS}s`]);

@@ -9,7 +9,8 @@ const DURATION_S = 2;
 const NEAR = 0.02;
 
 /**
- * Sends `receivers` × `perReceiver` packets a second of `bytes` in trains of `train`, which may lie
+ * Sends `receivers` × `perReceiver` packets a second of `bytes`, to one of `groups` of receivers after
+ * the other as rooms get theirs, in trains of `train`, which may lie
  * between whole numbers: then in the two next to it, and between these by cost per train, which is
  * what trains share out among their packets.
  *
@@ -17,13 +18,15 @@ const NEAR = 0.02;
  *     `ns` per packet of the sender, `sealNs` to copy and seal one, `kernelNs` that the kernel's packet
  *     threads took over
  */
-export async function floor(settings, { receivers, perReceiver, bytes, train, sockets, via = 'bare' }) {
+export async function floor(settings, traffic) {
+    const { receivers, groups = 1, perReceiver, bytes, train, sockets, via = 'bare' } = traffic;
     const [below, above] = lengths(train);
     const sends = [];
     let sealNs;
     for (const length of new Set([below, above])) {
         const { stdout } = await promisify(execFile)(path.join(settings.binaries, 'weirgate-floor'), [
-            '--receivers', String(receivers), '--burst', String(length), '--train', String(length),
+            '--receivers', String(receivers), '--groups', String(groups),
+            '--burst', String(length), '--train', String(length),
             '--packet', String(bytes), '--pace', String(perReceiver), '--rounds', '1',
             '--duration', String(DURATION_S), '--via', via, '--sockets', sockets,
             '--link', via === 'xdp' ? 'veth' : 'loopback',

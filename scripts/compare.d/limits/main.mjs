@@ -1,10 +1,11 @@
 // Runs the rows; scripts/limits starts it inside a namespace.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 import { endWithThisProcess, pinThisProcess } from '../processes.mjs';
 import { machine } from '../summary.mjs';
 import { between, look } from './bystanders.mjs';
+import { withResults, withStages } from './document.mjs';
 import { disturbance, runEngine } from './engine.mjs';
 import { floor } from './floor.mjs';
 import * as profile from './profile.mjs';
@@ -30,20 +31,28 @@ async function main() {
     if (settings.json) {
         writeFileSync(settings.json, `${JSON.stringify({ machine: about, results }, undefined, 2)}\n`);
     }
+    update(settings, (text) => withResults(text, results, settings.commit));
     process.exitCode = exitCode(results);
 }
 
 /** Says where the engine's time goes. */
 async function profileRows(settings) {
+    const byRow = {};
     for (const name of settings.rows) {
         const row = ROWS[name];
         const { stages, problem } = await runEngine(settings, name, row.first ?? row);
         process.stdout.write(stagesTable(name, stages ?? []));
+        if (stages) byRow[name] = stages;
         if (problem) {
             tell(`${name}: ${problem}`);
             process.exitCode = 3;
         }
     }
+    update(settings, (text) => withStages(text, byRow));
+}
+
+function update({ update: file }, change) {
+    if (file) writeFileSync(file, change(readFileSync(file, 'utf8')));
 }
 
 async function againstFloor(settings, row) {
@@ -64,6 +73,7 @@ async function runFloor(settings, row, engine) {
     try {
         const base = await floor(settings, {
             receivers: row.receivers,
+            groups: row.groups,
             perReceiver: engine.perSecond / row.receivers,
             bytes: engine.bytes,
             train: row.trains ?? engine.meanTrain,
@@ -94,7 +104,8 @@ async function pair(settings, row) {
 function said({ problem, ns, sealNs, meanTrain, train }) {
     if (ns === undefined) return problem;
     const seal = sealNs === undefined ? '' : ` + ${sealNs.toFixed(0)} to seal`;
-    return `${ns.toFixed(0)} ns${seal}, trains of ${(meanTrain ?? train).toFixed(2)}${problem ? `, ${problem}` : ''}`;
+    const trains = (meanTrain ?? train).toFixed(2);
+    return `${ns.toFixed(0)} ns${seal}, trains of ${trains}${problem ? `, ${problem}` : ''}`;
 }
 
 function tell(line) {

@@ -49,7 +49,8 @@ export function judgePair(row, rounds) {
 /** What is known of a row by a code for all of them. */
 export function exitCode(results) {
     const verdicts = results.flatMap(({ verdict, delay }) => [verdict, ...(delay ? [delay.verdict] : [])]);
-    if (results.some(({ engineNs, rounds }) => engineNs === undefined && !rounds.some(isInconclusive))) return 2;
+    const failed = ({ engineNs, rounds }) => engineNs === undefined && !rounds.some(isInconclusive);
+    if (results.some(failed)) return 2;
     if (verdicts.includes('not met')) return 1;
     return verdicts.includes('inconclusive') ? 3 : 0;
 }
@@ -84,16 +85,20 @@ function delayOf(target, good, { problem }) {
     };
 }
 
+const NAME_WIDTH = 14;
+const INDENT = ' '.repeat(NAME_WIDTH);
+
 /** For people. */
 export function table(settings, about, results) {
+    const titles = ['engine', 'against', 'ratio', 'range', 'target'].map((title) => title.padStart(11));
     const lines = [
         '',
         `${about.cpu}, ${about.cores} cores, Linux ${about.kernel}, commit ${about.commit}`,
-        `engine (--io ${settings.io}) and the floor's sender on core ${settings.serverCore}, generator and ` +
-            `receivers on core ${settings.generatorCore}; medians of ${settings.rounds} rounds in turns, ns of CPU ` +
-            'time per packet',
+        `engine (--io ${settings.io}) and the floor's sender on core ${settings.serverCore}, generator ` +
+            `and receivers on core ${settings.generatorCore}; medians of ${settings.rounds} rounds in ` +
+            'turns, ns of CPU time per packet',
         '',
-        `${'row'.padEnd(14)}${['engine', 'against', 'ratio', 'range', 'target'].map((title) => title.padStart(11)).join('')}  verdict`,
+        `${'row'.padEnd(NAME_WIDTH)}${titles.join('')}  verdict`,
     ];
     for (const result of results) lines.push(...linesOf(result));
     return `${lines.join('\n')}\n`;
@@ -107,31 +112,36 @@ export function stagesTable(name, stages) {
 }
 
 function linesOf(result) {
-    const { name, title, engineNs, baseNs, ratio, least, most, target, verdict, problem, delay } = result;
+    const { name, title, ratio, least, most, verdict, problem, delay } = result;
     const cell = (value, digits = 0) => (value === undefined ? '-' : value.toFixed(digits)).padStart(11);
     const range = ratio === undefined ? '-' : `${least.toFixed(2)}-${most.toFixed(2)}`;
-    const lines = [
-        `${name.padEnd(14)}${cell(engineNs)}${cell(baseNs)}${cell(ratio, 2)}${range.padStart(11)}${cell(target, 2)}  ${verdict}`,
-        `${' '.repeat(14)}${title}; ${detailsOf(result)}`,
+    const cells = [
+        cell(result.engineNs), cell(result.baseNs), cell(ratio, 2), range.padStart(11), cell(result.target, 2),
     ];
-    if (problem) lines.push(`${' '.repeat(14)}${problem}`);
-    if (delay) {
-        const ms = (value) => value?.toFixed(2) ?? '-';
-        lines.push(
-            `${'delay'.padEnd(14)}p50 ${ms(delay.p50Ms)} ms (at most ${delay.target.p50Ms}), p99 ${ms(delay.p99Ms)} ms ` +
-                `(at most ${delay.target.p99Ms})  ${delay.verdict}`,
-            `${' '.repeat(14)}in it the generator's own lateness: p50 ${ms(delay.latenessP50Ms)} ms, ` +
-                `p99 ${ms(delay.latenessP99Ms)} ms`,
-        );
-    }
+    const lines = [
+        `${name.padEnd(NAME_WIDTH)}${cells.join('')}  ${verdict}`,
+        `${INDENT}${title}; ${detailsOf(result)}`,
+    ];
+    if (problem) lines.push(`${INDENT}${problem}`);
+    if (delay) lines.push(...delayLines(delay));
     return lines;
 }
 
-function detailsOf({ perSecond, meanTrain, floorTrain, baseName, kernelNs, floorKernelNs, goodRounds, rounds }) {
+function delayLines({ target, p50Ms, p99Ms, latenessP50Ms, latenessP99Ms, verdict }) {
+    const ms = (value) => `${value?.toFixed(2) ?? '-'} ms`;
+    return [
+        `${'delay'.padEnd(NAME_WIDTH)}p50 ${ms(p50Ms)} (at most ${target.p50Ms}), ` +
+            `p99 ${ms(p99Ms)} (at most ${target.p99Ms})  ${verdict}`,
+        `${INDENT}in it the generator's own lateness: p50 ${ms(latenessP50Ms)}, p99 ${ms(latenessP99Ms)}`,
+    ];
+}
+
+function detailsOf(result) {
+    const { perSecond, meanTrain, floorTrain, baseName, kernelNs, floorKernelNs } = result;
     const number = (value, digits) => value?.toFixed(digits) ?? '-';
     const kernel = kernelNs === undefined
         ? ''
         : `; in it ksoftirqd ${number(kernelNs, 0)} and ${number(floorKernelNs, 0)} ns`;
     return `${number(perSecond, 0)} packets/s; trains of ${number(meanTrain, 2)}, ${baseName} ` +
-        `${number(floorTrain, 2)}${kernel}; ${goodRounds} of ${rounds.length} rounds good`;
+        `${number(floorTrain, 2)}${kernel}; ${result.goodRounds} of ${result.rounds.length} rounds good`;
 }

@@ -38,11 +38,11 @@ export const ROWS = {
     },
     rooms: {
         kind: 'floor', title: 'video, 5 rooms of 4 × 10, frames of 4, plain', target: 1.3,
-        scenario: [...ROOMS, ...plain()], receivers: 70, sockets: 'plain',
+        scenario: [...ROOMS, ...plain()], receivers: 70, groups: 5, sockets: 'plain',
     },
     'rooms-webrtc': {
         kind: 'floor', title: 'video, 5 rooms of 4 × 10, frames of 4, WebRTC', target: 1.3,
-        scenario: [...ROOMS, ...WEBRTC], receivers: 70, sockets: 'media',
+        scenario: [...ROOMS, ...WEBRTC], receivers: 70, groups: 5, sockets: 'media',
     },
     audio: {
         kind: 'floor', title: 'audio, 6→300 plain', target: 1.15,

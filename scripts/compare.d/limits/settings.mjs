@@ -1,5 +1,6 @@
 // What was asked for on the command line.
 
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -16,7 +17,7 @@ export function readSettings(args) {
         allowPositionals: true,
         options: {
             rounds: { ...text, default: '3' }, duration: { ...text, default: '6' },
-            io: { ...text, default: 'auto' }, json: text, logs: text, profile: text,
+            io: { ...text, default: 'auto' }, json: text, logs: text, profile: text, update: text,
             'server-core': text, 'generator-core': text, binaries: text, commit: text,
             check: { type: 'boolean', default: false },
         },
@@ -37,10 +38,16 @@ export function readSettings(args) {
         json: values.json && path.resolve(values.json),
         logs: values.logs && path.resolve(values.logs),
         profile: values.profile && path.resolve(values.profile),
+        update: values.update && documentOf(path.resolve(values.update)),
         binaries: values.binaries,
         commit: values.commit,
         check: values.check,
     };
+}
+
+function documentOf(file) {
+    if (!existsSync(file)) throw new Error(`--update: there is no ${file}`);
+    return file;
 }
 
 function numberOf(text, name, least, most) {

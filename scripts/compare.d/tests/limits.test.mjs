@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { withResults, withStages } from '../limits/document.mjs';
 import { disturbance, trainsOf } from '../limits/engine.mjs';
 import { between, lengths } from '../limits/floor.mjs';
 import { exitCode, judgeFloor, judgePair, table } from '../limits/report.mjs';
+import { shares } from '../limits/profile.mjs';
 import { ROWS } from '../limits/rows.mjs';
 import { readSettings } from '../limits/settings.mjs';
 
@@ -69,6 +71,45 @@ test('the table has every row, measured or not', () => {
     assert.match(text, /engine: gone/);
 });
 
+test('a document gets the figures of the rows measured, and keeps the others', () => {
+    const text = 'x\n| `a` | old |\n| `delay` | old |\n| `b` | old |\n';
+    const row = { ...ROW, delay: { p50Ms: 2, p99Ms: 5 } };
+    const updated = withResults(text, [judgeFloor(row, [round(1250, 1000)])], 'abc');
+    const lines = updated.split('\n');
+    assert.equal(
+        lines[1],
+        '| `a` | A | 1,250 ns, trains of 9.0 | 1,000 ns (floor, 9.0) | **1.25** (1.25–1.25), at most 1.3 | met | abc |',
+    );
+    assert.match(lines[2], /^\| `delay` .* 1\.0 ms \/ 1\.0 ms .* met \| abc \|$/);
+    assert.deepEqual([lines[0], lines[3], lines.length], ['x', '| `b` | old |', 5]);
+    assert.throws(() => withResults('x', [judgeFloor(ROW, [round(1250, 1000)])], 'abc'), /no line/);
+});
+
+test('a document gets the shares of stages between its marks', () => {
+    const shares = [{ stage: 'send', share: 0.5 }, { stage: 'the rest', share: 0.25 }];
+    const updated = withStages('a\n<!-- stages -->\nold\n<!-- /stages -->\nb\n', { rooms: shares });
+    assert.equal(
+        updated,
+        "a\n<!-- stages -->\n| share of the shard's time, % | `rooms` |\n|---|---|\n" +
+            '| send | 50.0 |\n| the rest | 25.0 |\n<!-- /stages -->\nb\n',
+    );
+    assert.throws(() => withStages('a', { rooms: shares }), /<!-- stages -->/);
+});
+
+test('a sample is of the first stage that its stack shows', () => {
+    const folded = [
+        'shard-0;Driver::run;io_uring_enter;entry_SYSCALL_64_after_hwframe;io_sendmsg;udp_sendmsg 6',
+        'shard-0;Driver::run;weirgate_shard::shard::Shard::poll_transmit;weirgate_srtp::sealer::seal 3',
+        'shard-0;Driver::run;weirgate_shard::shard::Shard::poll_transmit 1',
+    ].join('\n');
+    const found = shares(folded).filter(({ share }) => share > 0);
+    assert.deepEqual(found, [
+        { stage: 'kernel: send', share: 0.6 },
+        { stage: 'seal', share: 0.3 },
+        { stage: 'departure: number, write, copy', share: 0.1 },
+    ]);
+});
+
 test('a train between two lengths is laid between them by trains per packet', () => {
     assert.deepEqual([lengths(9), lengths(8.95), lengths(1), lengths(0.99)], [[9, 9], [9, 9], [1, 1], [1, 1]]);
     assert.deepEqual(lengths(3.4), [3, 4]);
@@ -104,6 +145,7 @@ test('what is mistyped is refused by name, before anything is built or run', () 
         [['--rounds', 'many'], '--rounds: many'],
         [['--rounds'], '--rounds'],
         [['--duration', '0.5'], '--duration: 0.5'],
+        [['--update', '/none/there.md'], '--update: there is no'],
         [['--io', 'xpd'], '--io: xpd'],
         [['--server-core', '99'], '--server-core: 99'],
         [['vidio-plain'], 'vidio-plain is no row'],
