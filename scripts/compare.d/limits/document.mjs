@@ -33,7 +33,21 @@ export function withStages(text, byRow) {
     return `${text.slice(0, from + begin.length)}${lines.join('\n')}\n${text.slice(to)}`;
 }
 
-/** One line, and another for the delay where that was looked at. */
+/** Lengths of trains that are shown together, up to and with these. */
+const TRAIN_CLASSES = [1, 2, 3, 5, 8, 9, 16, Infinity];
+
+/** Shares of the packets by the length of their train. */
+function trainLine({ name, trainCounts }) {
+    const packets = (from, to) => trainCounts
+        .filter(({ length }) => length > from && length <= to)
+        .reduce((sum, { length, count }) => sum + length * count, 0);
+    const all = packets(0, Infinity);
+    const shares = TRAIN_CLASSES.map((to, at) => packets(TRAIN_CLASSES[at - 1] ?? 0, to) / all);
+    const cells = shares.map((share) => (share > 0 ? (share * 100).toFixed(1) : ''));
+    return `| trains of \`${name}\` | ${cells.join(' | ')} |`;
+}
+
+/** One line, another for the delay where that was looked at, and one for the trains. */
 function documentLines(result, commit) {
     const line = (name, work, cells) => `| ${[`\`${name}\``, work, ...cells, commit].join(' | ')} |`;
     const ns = (value) => (value === undefined ? '–' : `${Math.round(value).toLocaleString('en')} ns`);
@@ -57,5 +71,6 @@ function documentLines(result, commit) {
             delay.verdict,
         ]));
     }
+    if (result.trainCounts?.length > 0) lines.push(trainLine(result));
     return lines;
 }

@@ -18,6 +18,7 @@ export function judgeFloor(row, rounds) {
         engineNs, baseNs: floorNs, baseName: row.via === 'xdp' ? 'floor, xdp' : 'floor',
         meanTrain: of(({ engine }) => engine.meanTrain), floorTrain: of(({ floor }) => floor.train),
         ...ratioOf(engineNs, floorNs, ratios),
+        trainCounts: sumOf(good.map(({ engine }) => engine.trains)),
         perSecond: of(({ engine }) => engine.perSecond),
         kernelNs: of(({ engine }) => engine.kernelNs), floorKernelNs: of(({ floor }) => floor.kernelNs),
     };
@@ -57,6 +58,13 @@ export function exitCode(results) {
 
 function isInconclusive({ engine, floor, first, second }) {
     return [engine, floor, first, second].some((run) => run?.problem?.startsWith('inconclusive'));
+}
+
+/** How many trains there were of each length, in all runs. */
+function sumOf(runs) {
+    const sums = new Map();
+    for (const { length, count } of runs.flat()) sums.set(length, (sums.get(length) ?? 0) + count);
+    return [...sums].sort(([a], [b]) => a - b).map(([length, count]) => ({ length, count }));
 }
 
 function ratioOf(ns, base, ratios) {

@@ -17,7 +17,11 @@ const ROW = { name: 'a', title: 'A', target: 1.3 };
 
 function round(engineNs, floorNs, { problem, floorProblem, p99Ms = 1 } = {}) {
     return {
-        engine: { ns: engineNs - 50, kernelNs: 50, meanTrain: 9, p50Ms: 1, p99Ms, perSecond: 54_000, problem },
+        engine: {
+            ns: engineNs - 50, kernelNs: 50, meanTrain: 9,
+            trains: [{ length: 1, count: 9 }, { length: 9, count: 3 }],
+            p50Ms: 1, p99Ms, perSecond: 54_000, problem,
+        },
         floor: { ns: floorNs - 210, kernelNs: 10, sealNs: 200, train: 9, problem: floorProblem },
     };
 }
@@ -72,7 +76,7 @@ test('the table has every row, measured or not', () => {
 });
 
 test('a document gets the figures of the rows measured, and keeps the others', () => {
-    const text = 'x\n| `a` | old |\n| `delay` | old |\n| `b` | old |\n';
+    const text = 'x\n| `a` | old |\n| `delay` | old |\n| `b` | old |\n| trains of `a` | old |\n';
     const row = { ...ROW, delay: { p50Ms: 2, p99Ms: 5 } };
     const updated = withResults(text, [judgeFloor(row, [round(1250, 1000)])], 'abc');
     const lines = updated.split('\n');
@@ -81,7 +85,8 @@ test('a document gets the figures of the rows measured, and keeps the others', (
         '| `a` | A | 1,250 ns, trains of 9.0 | 1,000 ns (floor, 9.0) | **1.25** (1.25–1.25), at most 1.3 | met | abc |',
     );
     assert.match(lines[2], /^\| `delay` .* 1\.0 ms \/ 1\.0 ms .* met \| abc \|$/);
-    assert.deepEqual([lines[0], lines[3], lines.length], ['x', '| `b` | old |', 5]);
+    assert.deepEqual([lines[0], lines[3], lines.length], ['x', '| `b` | old |', 6]);
+    assert.equal(lines[4], '| trains of `a` | 25.0 |  |  |  |  | 75.0 |  |  |');
     assert.throws(() => withResults('x', [judgeFloor(ROW, [round(1250, 1000)])], 'abc'), /no line/);
 });
 
