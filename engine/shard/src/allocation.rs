@@ -22,12 +22,14 @@ const WANTED_FACTOR: u64 = 2;
 /// what the path carries is no reason for no picture at all.
 const KEPT_PERCENT: u64 = 85;
 
-/// The consumers of one transport and what there is for them, side by side.
+/// The consumers of one transport and what there is for them, side by side. Reused.
 #[derive(Debug, Default)]
-struct Wishes {
+pub(crate) struct Wishes {
     consumers: Vec<Wish>,
     layers: Vec<LayerRate>,
     allocations: Vec<Allocation>,
+    /// Memory for what is made of them, empty between allocations.
+    demands: Vec<Demand<'static>>,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,13 @@ struct Wish {
 }
 
 impl Wishes {
-    fn demands(&self) -> Vec<Demand<'_>> {
+    fn clear(&mut self) {
+        self.consumers.clear();
+        self.layers.clear();
+        self.allocations.clear();
+    }
+
+    fn demands<'a>(&'a self, memory: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
         let demand = |wish: &Wish| Demand {
             priority: wish.priority,
             kind: match wish.kind {
@@ -56,7 +64,9 @@ impl Wishes {
                 .map_or(&[][..], |layers| layers),
             preferred: wish.preferred,
         };
-        self.consumers.iter().map(demand).collect()
+        let mut demands = emptied(memory);
+        demands.extend(self.consumers.iter().map(demand));
+        demands
     }
 
     /// What the lowest layers of all take together.
@@ -73,7 +83,14 @@ impl Wishes {
 impl Shard {
     /// Divides what a transport's path carries among its consumers.
     pub(crate) fn allocate(&mut self, now: Timestamp, index: u32) {
-        let mut wishes = self.wishes(now, index);
+        let mut wishes = std::mem::take(&mut self.wishes);
+        wishes.clear();
+        self.collect_wishes(now, index, &mut wishes);
+        self.divide(now, index, &mut wishes);
+        self.wishes = wishes;
+    }
+
+    fn divide(&mut self, now: Timestamp, index: u32, wishes: &mut Wishes) {
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
@@ -82,7 +99,8 @@ impl Shard {
             return;
         }
         let mut allocations = std::mem::take(&mut wishes.allocations);
-        let demands = wishes.demands();
+        let memory = std::mem::take(&mut wishes.demands);
+        let demands = wishes.demands(memory);
         let target_bps = target_bps(transport, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
@@ -99,10 +117,13 @@ impl Shard {
             downlink.set_wanted(now, wanted.probed_bps);
             downlink.allocated();
         }
+        let memory = emptied(demands);
+        wishes.demands = memory;
         for (wish, allocation) in wishes.consumers.iter().zip(&allocations) {
             let layers = &wishes.layers[wish.layers.clone()];
             self.apply(now, wish.consumer, allocation, layers, target_bps);
         }
+        wishes.allocations = allocations;
         self.schedule(index, allocate_at);
         self.trace_estimate(now, index, wanted);
     }
@@ -119,10 +140,9 @@ impl Shard {
         }
     }
 
-    fn wishes(&mut self, now: Timestamp, index: u32) -> Wishes {
-        let mut wishes = Wishes::default();
+    fn collect_wishes(&mut self, now: Timestamp, index: u32, wishes: &mut Wishes) {
         let Some(transport) = self.transports.get(index as usize) else {
-            return wishes;
+            return;
         };
         for &consumer_index in &transport.consumers {
             let Some(consumer) = self.consumers.get(consumer_index as usize) else {
@@ -155,7 +175,6 @@ impl Shard {
             });
             wishes.allocations.push(consumer.allocation);
         }
-        wishes
     }
 
     /// Lets a consumer follow its allocation.
@@ -231,6 +250,12 @@ impl Shard {
         }
         self.report_layers(index);
     }
+}
+
+/// The memory of a list, for one of things that live elsewhere: collecting in place keeps it.
+fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
+    list.clear();
+    list.into_iter().filter_map(|_| None).collect()
 }
 
 /// What the consumers of a transport may take. Before anything is known of the path the first

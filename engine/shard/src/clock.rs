@@ -23,7 +23,9 @@ pub(crate) const fn ntp_middle(ntp: u64) -> u32 {
 
 /// abs-send-time: 24 bits of 6.18 fixed-point seconds.
 pub(crate) const fn abs_send_time(at: Timestamp) -> [u8; 3] {
-    let [_, bytes @ ..] = ((((at.as_micros() as u128) << 18) / 1_000_000) as u32).to_be_bytes();
+    // It wraps every 64 seconds.
+    let micros = at.as_micros() % 64_000_000;
+    let [_, bytes @ ..] = (((micros << 18) / 1_000_000) as u32).to_be_bytes();
     bytes
 }
 

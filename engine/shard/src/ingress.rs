@@ -375,7 +375,7 @@ impl Shard {
 
     /// Tells the loudness of whoever was heard.
     pub(crate) fn report_levels(&mut self, now: Timestamp) {
-        let mut levels = Vec::new();
+        let mut levels = Vec::with_capacity(self.talking.len());
         let sources = &mut self.sources;
         self.talking.retain(|&index| {
             let Some(source) = sources.get_mut(index as usize) else {

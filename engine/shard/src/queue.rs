@@ -43,6 +43,9 @@ pub(crate) enum Lane {
 
 /// Audio and repairs have this share of the room that video has.
 const SMALL_LANE_DIVISOR: usize = 4;
+/// Room that a lane has from its first packet: what most legs ever have waiting, so that it does not
+/// grow in the middle of a call.
+const FIRST_ROOM: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
@@ -63,6 +66,9 @@ impl SendQueue {
         let queue = self.lane_mut(lane);
         if queue.len() >= limit {
             return false;
+        }
+        if queue.capacity() == 0 {
+            queue.reserve(FIRST_ROOM);
         }
         queue.push_back(departure);
         if lane != Lane::Audio {

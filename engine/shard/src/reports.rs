@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use weirgate_packet::rtcp::ReportBlock;
+use weirgate_packet::rtcp::{ReportBlock, RtcpWriter};
 use weirgate_wire::Event;
 
 use crate::Timestamp;
 use crate::clock::{ClockMapping, ntp};
 use crate::shard::Shard;
+use crate::ticks::write_rtcp;
+use crate::transport::Transport;
 
 /// Time between two rounds of reports of a transport, on average.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_millis(1000);
@@ -42,7 +44,8 @@ impl Shard {
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
-        let mut blocks: Vec<ReportBlock> = Vec::with_capacity(transport.producers.len());
+        let mut blocks = std::mem::take(&mut self.report_scratch);
+        blocks.clear();
         for &producer in &transport.producers {
             let Some(source) = self.sources.get_mut(producer as usize) else {
                 continue;
@@ -60,20 +63,17 @@ impl Shard {
                 writer.receiver_report(own, blocks)
             });
         }
+        self.report_scratch = blocks;
     }
 
     fn send_sender_reports(&mut self, now: Timestamp, index: u32) {
         let wall_ntp = ntp(self.config.wall_clock_offset, now);
-        let count = self
-            .transports
-            .get(index as usize)
-            .map_or(0, |t| t.consumers.len());
-        for position in 0..count {
-            let consumer = self
-                .transports
-                .get(index as usize)
-                .and_then(|transport| transport.consumers.get(position))
-                .and_then(|&consumer| self.consumers.get(consumer as usize));
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        for position in 0..transport.consumers.len() {
+            let consumer = transport.consumers.get(position);
+            let consumer = consumer.and_then(|&consumer| self.consumers.get(consumer as usize));
             let Some(consumer) = consumer.filter(|consumer| consumer.sent.packets > 0) else {
                 continue;
             };
@@ -105,24 +105,27 @@ impl Shard {
             };
             let ssrc = consumer.config.ssrc;
             let (packets, octets) = (consumer.sent.packets as u32, consumer.payload_octets as u32);
-            let cname = source.config.cname.clone();
-            self.send_rtcp(now, index, |writer, _| {
+            let build = |writer: &mut RtcpWriter<'_>, _| {
                 writer.sender_report(ssrc, wall_ntp, rtp, packets, octets, &[])
-                    && writer.sdes_cname(ssrc, &cname)
-            });
+                    && writer.sdes_cname(ssrc, &source.config.cname)
+            };
+            write_rtcp(now, transport, &mut self.prompt, &mut self.counters, build);
         }
     }
 
     fn update_scores(&mut self, now: Timestamp, index: u32) {
-        let Some(transport) = self.transports.get(index as usize) else {
-            return;
+        let nth = |list: fn(&Transport) -> &[u32], shard: &Self, position: usize| {
+            let transport = shard.transports.get(index as usize)?;
+            list(transport).get(position).copied()
         };
-        let producers = transport.producers.clone();
-        let consumers = transport.consumers.clone();
-        for producer in producers {
+        let mut position = 0;
+        while let Some(producer) = nth(|transport| &transport.producers, self, position) {
+            position += 1;
             self.update_producer_score(now, producer);
         }
-        for consumer in consumers {
+        position = 0;
+        while let Some(consumer) = nth(|transport| &transport.consumers, self, position) {
+            position += 1;
             self.restart_consumer(now, consumer);
             if let Some(consumer) = self.consumers.get(consumer as usize) {
                 self.tell_wanted(now, consumer.source);
@@ -136,14 +139,18 @@ impl Shard {
             return;
         };
         let mut changed = false;
-        let mut scores = Vec::with_capacity(source.encodings.len());
-        for (encoding, config) in source.encodings.iter_mut().zip(&source.config.encodings) {
+        for encoding in &mut source.encodings {
             if let Some(inbound) = &mut encoding.inbound {
                 changed |= inbound.update_score(now);
-                scores.push((inbound.ssrc, config.rid.clone(), inbound.score));
             }
         }
         if changed {
+            let streams = source.encodings.iter().zip(&source.config.encodings);
+            let scores = streams.filter_map(|(encoding, config)| {
+                let inbound = encoding.inbound.as_ref()?;
+                Some((inbound.ssrc, config.rid.clone(), inbound.score))
+            });
+            let scores = scores.collect();
             let producer = source.id();
             self.emit(Event::ProducerScore { producer, scores });
         }

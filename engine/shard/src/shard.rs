@@ -8,9 +8,11 @@ use std::time::Duration;
 use slab::Slab;
 use uuid::Uuid;
 use weirgate_packet::demux::{DatagramClass, classify};
+use weirgate_packet::rtcp::ReportBlock;
 use weirgate_srtp::TagBatch;
 use weirgate_wire::{Event, MediaKind};
 
+use crate::allocation::Wishes;
 use crate::config::ShardConfig;
 use crate::consumer::Consumer;
 use crate::counters::Counters;
@@ -79,6 +81,10 @@ pub struct Shard {
     due: Vec<u32>,
     /// Sequence numbers to ask for, reused.
     pub(crate) nack_scratch: Vec<u16>,
+    /// Blocks of a receiver report, reused.
+    pub(crate) report_scratch: Vec<ReportBlock>,
+    /// What is allocated from, reused.
+    pub(crate) wishes: Wishes,
 }
 
 impl Shard {
@@ -110,6 +116,8 @@ impl Shard {
             overload: Overload::new(now),
             due: Vec::new(),
             nack_scratch: Vec::with_capacity(256),
+            report_scratch: Vec::new(),
+            wishes: Wishes::default(),
             config,
         }
     }

@@ -7,8 +7,11 @@ use weirgate_packet::rtcp::RtcpWriter;
 use weirgate_wire::{Event, TraceDirection, TraceInfo};
 
 use crate::Timestamp;
+use crate::counters::Counters;
 use crate::key_frames::Urgency;
+use crate::net::TxBatch;
 use crate::shard::Shard;
+use crate::transport::Transport;
 
 /// Time between two transport-wide feedback messages of a transport.
 pub(crate) const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
@@ -207,29 +210,39 @@ impl Shard {
         index: u32,
         build: impl FnOnce(&mut RtcpWriter<'_>, u32) -> bool,
     ) {
-        let Some(transport) = self.transports.get_mut(index as usize) else {
-            return;
-        };
-        let Some(path) = transport.rtcp_path() else {
-            return;
-        };
-        let Some(slot) = self.prompt.slot(RTCP_BYTES + SRTCP_OVERHEAD) else {
-            self.counters.prompt_dropped += 1;
-            return;
-        };
-        let mut writer = RtcpWriter::new(&mut slot[..RTCP_BYTES]);
-        if !build(&mut writer, transport.feedback_ssrc) || writer.is_empty() {
-            return;
+        if let Some(transport) = self.transports.get_mut(index as usize) {
+            write_rtcp(now, transport, &mut self.prompt, &mut self.counters, build);
         }
-        let len = writer.len();
-        let sealed = match &mut transport.sealer {
-            Some(sealer) => sealer.seal_rtcp(slot, len),
-            None => Some(len),
-        };
-        if let Some(len) = sealed {
-            self.prompt.commit(path, len);
-            transport.traffic.sent.add(now, len);
-            self.counters.rtcp_sent += 1;
-        }
+    }
+}
+
+/// Writes, seals and queues one RTCP datagram of a transport; `build` gets our feedback SSRC.
+pub(crate) fn write_rtcp(
+    now: Timestamp,
+    transport: &mut Transport,
+    prompt: &mut TxBatch,
+    counters: &mut Counters,
+    build: impl FnOnce(&mut RtcpWriter<'_>, u32) -> bool,
+) {
+    let Some(path) = transport.rtcp_path() else {
+        return;
+    };
+    let Some(slot) = prompt.slot(RTCP_BYTES + SRTCP_OVERHEAD) else {
+        counters.prompt_dropped += 1;
+        return;
+    };
+    let mut writer = RtcpWriter::new(&mut slot[..RTCP_BYTES]);
+    if !build(&mut writer, transport.feedback_ssrc) || writer.is_empty() {
+        return;
+    }
+    let len = writer.len();
+    let sealed = match &mut transport.sealer {
+        Some(sealer) => sealer.seal_rtcp(slot, len),
+        None => Some(len),
+    };
+    if let Some(len) = sealed {
+        prompt.commit(path, len);
+        transport.traffic.sent.add(now, len);
+        counters.rtcp_sent += 1;
     }
 }

@@ -206,9 +206,10 @@ impl Call {
                 }
                 continue;
             }
-            // STUN answers are of no interest.
-            if sent.bytes[0] >= 128 {
-                let link = self.link_of[self.receiver_at(remote)];
+            // STUN answers are of no interest, nor is what goes to nobody here.
+            let receiver = self.receivers.iter().position(|to| to.remote() == remote);
+            if let Some(receiver) = receiver.filter(|_| sent.bytes[0] >= 128) {
+                let link = self.link_of[receiver];
                 self.links[link].send(now_us, remote, sent.bytes);
             }
         }

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use allocation_counter::measure;
 pub use media::*;
 use uuid::Uuid;
 use weirgate_packet::rtp::RtpPacket;
@@ -47,6 +48,8 @@ pub struct Sim {
     pub crossed: usize,
     /// Whether the driver can not send now.
     pub is_stuck: bool,
+    /// What the shards have allocated, commands aside.
+    pub allocations: u64,
     answers: VecDeque<(u64, Result<Answer, Refusal>)>,
     batch: TxBatch,
     next_token: u64,
@@ -74,6 +77,7 @@ impl Sim {
             events: Vec::new(),
             crossed: 0,
             is_stuck: false,
+            allocations: 0,
             answers: VecDeque::new(),
             batch: TxBatch::new(1 << 20),
             next_token: 1,
@@ -115,7 +119,9 @@ impl Sim {
             .iter_mut()
             .map(|bytes| Datagram { path, bytes })
             .collect();
-        self.shards[shard].handle_datagrams(self.now, &mut batch);
+        let (shard, now) = (&mut self.shards[shard], self.now);
+        let inside = || shard.handle_datagrams(now, &mut batch);
+        self.allocations += measure(inside).count_total;
         self.settle();
     }
 
@@ -129,7 +135,9 @@ impl Sim {
             self.now = self.now.max(next);
             for shard in 0..self.shards.len() {
                 self.refill(shard);
-                self.shards[shard].handle_timeout(self.now);
+                let (shard, now) = (&mut self.shards[shard], self.now);
+                let inside = || shard.handle_timeout(now);
+                self.allocations += measure(inside).count_total;
             }
             self.settle();
         }
@@ -192,15 +200,18 @@ impl Sim {
         loop {
             let mut moved = false;
             for shard in 0..self.shards.len() {
-                let outbox = std::mem::take(&mut self.shards[shard].crossings().outbox);
+                let outbox = &mut self.shards[shard].crossings().outbox;
+                let outbox: Vec<_> = outbox.drain(..).collect();
                 for (to, mut crossing) in outbox {
                     moved = true;
                     self.crossed += 1;
                     self.refill(usize::from(to));
-                    self.shards[usize::from(to)].handle_crossing(self.now, &mut crossing);
+                    let (shard, now) = (&mut self.shards[usize::from(to)], self.now);
+                    let inside = || shard.handle_crossing(now, &mut crossing);
+                    self.allocations += measure(inside).count_total;
                 }
                 self.batch.clear();
-                while self.shards[shard].poll_transmit(self.now, &mut self.batch) {
+                while self.poll_transmit(shard) {
                     moved = true;
                     for train in self.batch.trains() {
                         if self.is_stuck {
@@ -231,6 +242,14 @@ impl Sim {
                 return;
             }
         }
+    }
+
+    fn poll_transmit(&mut self, shard: usize) -> bool {
+        let (shard, now) = (&mut self.shards[shard], self.now);
+        let mut is_filled = false;
+        let inside = || is_filled = shard.poll_transmit(now, &mut self.batch);
+        self.allocations += measure(inside).count_total;
+        is_filled
     }
 
     /// A plain SRTP transport whose peer is at `remote`; both directions under `key`.
