@@ -2,6 +2,8 @@
 //! its transport, whatever feedback was negotiated, as mediasoup does; and to a sender that takes
 //! nothing but REMB, room to grow.
 
+use arrayvec::ArrayVec;
+
 use crate::Timestamp;
 use crate::shard::Shard;
 
@@ -19,7 +21,7 @@ const MAX_STREAMS: usize = 32;
 /// The sender's streams, and whether it takes nothing but REMB.
 #[derive(Debug, Default)]
 struct Streams {
-    ssrcs: Vec<u32>,
+    ssrcs: ArrayVec<u32, MAX_STREAMS>,
     takes_only_remb: bool,
 }
 
@@ -62,9 +64,10 @@ impl Shard {
             let feedback = feedback.unwrap_or_default();
             streams.takes_only_remb |= feedback.remb && !feedback.transport_cc;
             let inbound = source.encodings.iter().filter_map(|it| it.inbound.as_ref());
-            streams.ssrcs.extend(inbound.map(|inbound| inbound.ssrc));
+            let room = streams.ssrcs.remaining_capacity();
+            let ssrcs = inbound.map(|inbound| inbound.ssrc);
+            streams.ssrcs.extend(ssrcs.take(room));
         }
-        streams.ssrcs.truncate(MAX_STREAMS);
         streams
     }
 }

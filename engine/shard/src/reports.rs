@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weirgate_packet::rtcp::{ReportBlock, RtcpWriter};
+use weirgate_packet::rtcp::RtcpWriter;
 use weirgate_wire::Event;
 
 use crate::Timestamp;
