@@ -67,6 +67,8 @@ struct Case {
     receive: usize,
     /// Datagrams sent to each destination then.
     send: usize,
+    /// The kernel may join what is received (UDP_GRO).
+    gro: bool,
 }
 
 const CASES: &[Case] = &[
@@ -75,30 +77,56 @@ const CASES: &[Case] = &[
         len: 160,
         receive: 0,
         send: 1,
+        gro: true,
     },
     Case {
         name: "send trains of 9 x 1200",
         len: 1200,
         receive: 0,
         send: 9,
+        gro: true,
     },
     Case {
         name: "receive 160, many flows",
         len: 160,
         receive: usize::MAX,
         send: 0,
+        gro: true,
+    },
+    Case {
+        name: "receive trains of 9 x 1200",
+        len: 1200,
+        receive: 9,
+        send: 0,
+        gro: true,
+    },
+    Case {
+        name: "receive trains of 9 x 1200, no GRO",
+        len: 1200,
+        receive: 9,
+        send: 0,
+        gro: false,
+    },
+    Case {
+        name: "receive 160, many flows, no GRO",
+        len: 160,
+        receive: usize::MAX,
+        send: 0,
+        gro: false,
     },
     Case {
         name: "receive 1 of 160, send it to 50",
         len: 160,
         receive: 1,
         send: 1,
+        gro: true,
     },
     Case {
         name: "receive 9 of 1200, send them to 50",
         len: 1200,
         receive: 9,
         send: 9,
+        gro: true,
     },
 ];
 
@@ -113,7 +141,11 @@ fn measure(kind: IoKind, case: &Case) -> Outcome<Cost> {
     let sinks = Sinks::start(case.receive == 0)?;
     let socket = bind_plain([127, 0, 0, 1].into(), 0)?;
     let addr = socket.local_addr()?;
-    let mut backend = open(kind, &IoOptions::default())?;
+    let options = IoOptions {
+        gro: case.gro,
+        ..IoOptions::default()
+    };
+    let mut backend = open(kind, &options)?;
     backend.add_socket(SocketId(0), socket)?;
     let source = Source::start(addr, case)?;
     run(
@@ -345,8 +377,9 @@ fn pin(shard: bool) {
     // set.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        for core in 0..cores {
+        // Not those this thread may use: its parent may have been pinned.
+        let cores = libc::sysconf(libc::_SC_NPROCESSORS_ONLN);
+        for core in 0..usize::try_from(cores).unwrap_or(1) {
             if shard == (core == 0) {
                 libc::CPU_SET(core, &mut set);
             }
