@@ -79,7 +79,7 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Via {
-    /// sendmmsg over prepared messages, and nothing else.
+    /// sendmmsg over prepared messages, or send on connected sockets, and nothing else.
     Bare,
     /// The engine's back end of that name.
     Mmsg,
@@ -108,7 +108,7 @@ pub(crate) enum Sockets {
     /// One for all receivers, bound to every address, which is told the local address with each
     /// packet: WebRTC transports.
     Media,
-    /// One per receiver, bound to one address: plain transports.
+    /// One per receiver, bound to one address and connected to the receiver: plain transports.
     Plain,
 }
 

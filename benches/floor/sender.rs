@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::UdpGsoSegment;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, setsockopt};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, send, sendmmsg, setsockopt};
 use weirgate_io::{Backend, FailedTrain, IoChoice, IoKind, IoOptions, XdpOptions};
 use weirgate_io::{bind_media, bind_plain, open, open_xdp, probe, set_up_xdp};
 use weirgate_shard::{Path, SocketId, TxBatch};
@@ -97,7 +97,11 @@ impl ByBackend {
     fn new(mut backend: Box<dyn Backend>, args: &Args, to: &[SocketAddr]) -> Result<Self> {
         let (sockets, of_receiver) = bind(args)?;
         for (number, socket) in sockets.into_iter().enumerate() {
-            backend.add_socket(SocketId(number as u32), socket)?;
+            let id = SocketId(number as u32);
+            backend.add_socket(id, socket)?;
+            if args.sockets == Sockets::Plain {
+                backend.connect_socket(id, to[number]);
+            }
         }
         let path = |(&remote, socket)| Path {
             socket: SocketId(socket as u32),
@@ -161,11 +165,11 @@ impl Sender for ByBackend {
     }
 }
 
-/// sendmmsg with what it needs made ready; the kernel cuts trains as the socket's option says.
+/// sendmmsg with what it needs made ready, or send on connected sockets; the kernel cuts trains as the
+/// socket's option says.
 struct Bare {
+    /// One for all, or one for each receiver and connected to it.
     sockets: Vec<UdpSocket>,
-    /// Messages go from their receivers' sockets: as many at once as have one in common.
-    per_call: usize,
     addresses: Vec<Option<SockaddrIn>>,
     headers: MultiHeaders<SockaddrIn>,
     packets: Vec<u8>,
@@ -175,18 +179,17 @@ struct Bare {
 impl Bare {
     fn new(args: &Args, to: &[SocketAddr]) -> Result<Self> {
         let (sockets, _) = bind(args)?;
-        for socket in &sockets {
+        for (number, socket) in sockets.iter().enumerate() {
             setsockopt(socket, UdpGsoSegment, &(args.packet as i32))?;
+            if args.sockets == Sockets::Plain {
+                socket.connect(to[number])?;
+            }
         }
         let address = |to: &SocketAddr| match to {
             SocketAddr::V4(to) => Some(SockaddrIn::from(*to)),
             SocketAddr::V6(_) => None,
         };
         Ok(Self {
-            per_call: match args.sockets {
-                Sockets::Media => MESSAGES,
-                Sockets::Plain => 1,
-            },
             sockets,
             addresses: to.iter().map(address).collect(),
             headers: MultiHeaders::preallocate(MESSAGES, None),
@@ -195,13 +198,29 @@ impl Bare {
         })
     }
 
-    /// Sends to some receivers from the first one's socket; answers how many messages were not taken.
-    fn call(&mut self, receivers: Range<usize>, train_bytes: usize) -> Result<u64> {
+    /// Sends to each receiver from its own socket; answers how many messages were not taken.
+    fn send_each(&self, receivers: Range<usize>, train_bytes: usize) -> Result<u64> {
+        let trains = self.packets.len() / train_bytes;
+        let mut refused = 0;
+        for receiver in receivers {
+            let offset = receiver % trains * train_bytes;
+            let train = &self.packets[offset..offset + train_bytes];
+            match send(self.sockets[receiver].as_raw_fd(), train, MsgFlags::empty()) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => refused += 1,
+                Err(error) => bail!("send: {error}"),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Sends to some receivers from the one socket; answers how many messages were not taken.
+    fn send_many(&mut self, receivers: Range<usize>, train_bytes: usize) -> Result<u64> {
         let Range {
             start: first,
             end: last,
         } = receivers;
-        let fd = self.sockets[first % self.sockets.len()].as_raw_fd();
+        let fd = self.sockets[0].as_raw_fd();
         let trains = self.packets.len() / train_bytes;
         let messages: Vec<[IoSlice<'_>; 1]> = (first..last)
             .map(|receiver| {
@@ -235,10 +254,15 @@ impl Bare {
 
 impl Sender for Bare {
     fn wave(&mut self, segments: usize, receivers: Range<usize>) -> Result<u64> {
+        let train_bytes = segments * self.packet_bytes;
         let mut refused = 0;
-        for first in receivers.clone().step_by(self.per_call) {
-            let last = (first + self.per_call).min(receivers.end);
-            refused += self.call(first..last, segments * self.packet_bytes)?;
+        if self.sockets.len() > 1 {
+            refused = self.send_each(receivers, train_bytes)?;
+        } else {
+            for first in receivers.clone().step_by(MESSAGES) {
+                let last = (first + MESSAGES).min(receivers.end);
+                refused += self.send_many(first..last, train_bytes)?;
+            }
         }
         Ok(refused * segments as u64)
     }

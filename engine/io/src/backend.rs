@@ -1,7 +1,7 @@
 //! What every back end does for its shard.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use weirgate_shard::{Datagram, SocketId, TxBatch};
@@ -32,6 +32,10 @@ pub struct IoOptions {
     pub gso: bool,
     /// Sockets the back end holds at most.
     pub max_sockets: u32,
+    /// How long a wait looks for itself, of the kernel's NAPI, whether the network cards have
+    /// something before it sleeps; whole microseconds. Sockets are to know too:
+    /// [`poll_busily`](crate::poll_busily).
+    pub busy_poll: Option<Duration>,
 }
 
 impl Default for IoOptions {
@@ -41,6 +45,7 @@ impl Default for IoOptions {
             gro: true,
             gso: true,
             max_sockets: 4096 + 64,
+            busy_poll: None,
         }
     }
 }
@@ -70,6 +75,12 @@ pub trait Backend {
     /// `AlreadyExists` for an id in use, `OutOfMemory` over [`IoOptions::max_sockets`], and what
     /// the kernel says.
     fn add_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()>;
+
+    /// From now on all datagrams of that socket go to `remote` and come from it: the kernel finds the
+    /// way once instead of with each send, and drops what comes from elsewhere. Sends to another
+    /// address go on working. Where the kernel refuses all stays as it was, and the sends tell why.
+    /// Unknown ids are ignored.
+    fn connect_socket(&mut self, id: SocketId, remote: SocketAddr);
 
     /// Closes a socket; datagrams of it that were not given yet are lost. Unknown ids are ignored.
     fn remove_socket(&mut self, id: SocketId);

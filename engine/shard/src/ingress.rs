@@ -178,7 +178,6 @@ impl Shard {
             self.counters.rtp_duplicates += 1;
             if let Some(inbound) = &mut encoding.inbound {
                 inbound.duplicates += 1;
-                inbound.rtx_duplicates += u64::from(by_rtx);
             }
             return;
         }
@@ -383,11 +382,10 @@ impl Shard {
                 return false;
             };
             let level = source.level.take();
-            if let Some((dbov, peak_dbov)) = level {
+            if let Some(dbov) = level {
                 levels.push(weirgate_wire::AudioLevel {
                     producer: source.id(),
                     dbov,
-                    peak_dbov,
                 });
             }
             source.level_listed = source.level.was_heard();
@@ -451,6 +449,7 @@ impl Shard {
             rtcp_tuple: transport.rtcp_tuple(),
         };
         self.emit(event);
+        self.settle(path.socket, path.remote);
         self.on_sendable(now, index);
     }
 }

@@ -3,6 +3,7 @@
 //! in `departure`.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use slab::Slab;
@@ -73,6 +74,8 @@ pub struct Shard {
     tags: TagBatch,
     pub(crate) port: CrossingPort,
     pub(crate) events: VecDeque<ShardEvent>,
+    /// Not yet told to the driver.
+    settled: VecDeque<Path>,
     pub(crate) tracer: Tracer,
     /// Audio sources heard since the last look, and when the next is due.
     pub(crate) talking: Vec<u32>,
@@ -110,6 +113,7 @@ impl Shard {
             tags: TagBatch::new(),
             port: CrossingPort::new(config.shard, limits.crossing_stock),
             events: VecDeque::with_capacity(limits.events.min(1024)),
+            settled: VecDeque::new(),
             tracer: Tracer::new(config.wall_clock_offset),
             talking: Vec::new(),
             levels_at: Timestamp::NEVER,
@@ -292,6 +296,12 @@ impl Shard {
         })
     }
 
+    /// The next socket of a plain transport whose remote end is known for good: all its datagrams go
+    /// there and are taken from there, so the driver may connect it.
+    pub fn poll_settled(&mut self) -> Option<Path> {
+        self.settled.pop_front()
+    }
+
     /// Where crossings leave by and empty ones are put.
     pub fn crossings(&mut self) -> &mut CrossingPort {
         &mut self.port
@@ -351,6 +361,18 @@ impl Shard {
             return;
         }
         self.events.push_back(ShardEvent::Event(event));
+    }
+
+    /// A plain transport's socket has found its one peer.
+    pub(crate) fn settle(&mut self, socket: SocketId, remote: SocketAddr) {
+        // A driver that does not ask loses nothing but speed.
+        if self.settled.len() < self.config.limits.events {
+            self.settled.push_back(Path {
+                socket,
+                local: None,
+                remote,
+            });
+        }
     }
 
     /// Queues a packet of a consumer; on a full queue the consumer is interrupted, so that no

@@ -34,9 +34,6 @@ const SILENT: Duration = Duration::from_secs(3);
 /// leap by this when the source restarts.
 const SEQUENCE_LEAP: u64 = 1 << 20;
 
-/// The level of silence, which is that of 7 bits at most (RFC 6464 section 3).
-const SILENCE: u8 = 127;
-
 /// One RTP stream of a source.
 #[derive(Debug)]
 pub(crate) struct Encoding {
@@ -112,12 +109,10 @@ impl Encoding {
 }
 
 /// RFC 6464 levels of an audio source since the last look.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct LevelMeter {
     sum: u32,
     count: u32,
-    /// The loudest: levels count downwards.
-    loudest: u8,
     /// It was heard at the last look.
     heard: bool,
 }
@@ -126,9 +121,7 @@ impl LevelMeter {
     /// Takes the extension's data: 7 bits of −dBov.
     pub(crate) fn add(&mut self, data: &[u8]) {
         if let [level, ..] = data {
-            let level = level & SILENCE;
-            self.sum += u32::from(level);
-            self.loudest = self.loudest.min(level);
+            self.sum += u32::from(level & 0x7f);
             self.count += 1;
         }
     }
@@ -138,28 +131,15 @@ impl LevelMeter {
         self.heard
     }
 
-    /// Mean and loudest since the last look, in dBov; silence once when packets stop.
-    pub(crate) fn take(&mut self) -> Option<(i8, i8)> {
-        let mean = self.sum.checked_div(self.count);
-        let level = mean.map(|mean| (-(mean as i8), -(self.loudest as i8)));
-        let fell_silent = level.is_none() && self.heard;
+    /// The mean since the last look in dBov; −127 once when packets stop.
+    pub(crate) fn take(&mut self) -> Option<i8> {
+        let mean = self.sum.checked_div(self.count).map(|mean| -(mean as i8));
+        let fell_silent = mean.is_none() && self.heard;
         *self = Self {
-            heard: level.is_some(),
+            heard: mean.is_some(),
             ..Self::default()
         };
-        let silence = -(SILENCE as i8);
-        level.or(fell_silent.then_some((silence, silence)))
-    }
-}
-
-impl Default for LevelMeter {
-    fn default() -> Self {
-        Self {
-            sum: 0,
-            count: 0,
-            loudest: SILENCE,
-            heard: false,
-        }
+        mean.or(fell_silent.then_some(-127))
     }
 }
 

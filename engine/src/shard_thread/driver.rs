@@ -122,6 +122,9 @@ impl Driver {
                 self.parts.shard.handle_timeout(now);
                 self.deliver();
             }
+            while let Some(path) = self.parts.shard.poll_settled() {
+                backend.connect_socket(path.socket, path.remote);
+            }
             self.transmit(now, backend);
             self.tell_hub(backend);
             if let Some(load) = load.take(now) {

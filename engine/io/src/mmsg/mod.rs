@@ -6,7 +6,7 @@ mod receive;
 mod wire;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ pub(crate) struct Mmsg {
 impl Mmsg {
     pub(crate) fn new(options: &IoOptions) -> io::Result<Self> {
         let poll = Poll::new()?;
+        if let Some(time) = options.busy_poll {
+            poll.set_busy(time)?;
+        }
         let waker = Waker::new()?;
         poll.add_edges(waker.raw_fd(), WAKER)?;
         let buffers = options.buffers.unwrap_or(DEFAULT_BUFFERS).max(1);
@@ -131,6 +134,10 @@ impl Backend for Mmsg {
             self.sockets.remove(id);
         }
         added
+    }
+
+    fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
+        self.sockets.connect(id, remote);
     }
 
     fn remove_socket(&mut self, id: SocketId) {

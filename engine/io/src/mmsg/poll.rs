@@ -14,6 +14,19 @@ pub(super) struct Poll {
     turn: usize,
 }
 
+/// `struct epoll_params`.
+#[repr(C)]
+struct Busy {
+    micros: u32,
+    /// Packets of a look; more than 64 take rights, and 8 is the kernel's choice elsewhere.
+    budget: u16,
+    prefer: u8,
+    padding: u8,
+}
+
+/// `EPIOCSPARAMS`: to the kernel, 8 bytes, number 1 of those of 0x8a.
+const SET_BUSY: u32 = 1 << 30 | (size_of::<Busy>() as u32) << 16 | 0x8a << 8 | 1;
+
 impl Poll {
     /// Descriptors told ready by one wait, at most. Others are told next time.
     pub(super) const EVENTS: usize = 256;
@@ -31,6 +44,24 @@ impl Poll {
             coarse: false,
             turn: 0,
         })
+    }
+
+    /// Has waits look for arrivals themselves for that long before they sleep.
+    pub(super) fn set_busy(&self, time: Duration) -> io::Result<()> {
+        let params = Busy {
+            micros: u32::try_from(time.as_micros()).unwrap_or(u32::MAX),
+            budget: 8,
+            prefer: 1,
+            padding: 0,
+        };
+        // SAFETY: the kernel reads one live struct of the size that the number says.
+        let result = unsafe { libc::ioctl(self.set.as_raw_fd(), SET_BUSY as _, &raw const params) };
+        if result == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        let text = format!("busy polling by epoll (Linux 6.9) is refused: {error}");
+        Err(io::Error::new(error.kind(), text))
     }
 
     /// Waits for `fd` to have something to read, for as long as it has.

@@ -1,11 +1,12 @@
-//! `sendmmsg`.
+//! `sendmmsg`, and `sendto` where a socket has a single simple message.
 
 use std::io;
+use std::os::fd::RawFd;
 
-use weirgate_shard::SocketId;
+use weirgate_shard::Path;
 
 use crate::counters::IoCounters;
-use crate::outgoing::{Messages, Wire};
+use crate::outgoing::{Messages, Way, Wire};
 use crate::socket::SocketTable;
 
 /// Sends by the sockets of a table.
@@ -14,8 +15,8 @@ pub(super) struct MmsgWire<'a> {
 }
 
 impl Wire for MmsgWire<'_> {
-    fn slot(&mut self, id: SocketId) -> Option<u32> {
-        self.sockets.slot(id)
+    fn way(&mut self, path: &Path) -> Option<Way> {
+        self.sockets.way(path)
     }
 
     fn transmit(
@@ -35,17 +36,7 @@ impl Wire for MmsgWire<'_> {
                 continue;
             };
             counters.syscalls += 1;
-            // SAFETY: `run` headers follow one another from `at`; what they point to is the
-            // messages' own memory and payloads that live until this returns.
-            let sent = unsafe {
-                libc::sendmmsg(
-                    fd,
-                    messages.header(at),
-                    run as libc::c_uint,
-                    (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
-                )
-            };
-            if let Ok(sent @ 1..) = usize::try_from(sent) {
+            if let Ok(sent @ 1..) = usize::try_from(call(fd, messages, at, run)) {
                 results.extend(std::iter::repeat_n(0, sent));
                 at += sent;
                 continue;
@@ -59,10 +50,25 @@ impl Wire for MmsgWire<'_> {
             }
             results.push(errno);
             at += 1;
-            if rest[0].segments > 1 {
-                // Its datagrams may have to go one by one, before the next messages.
+            if rest[0].segments > 1 || rest[0].connected {
+                // It may have to go again, before the next messages.
                 return;
             }
         }
     }
+}
+
+/// Sends `run` messages of one socket from `at` on; how many went, or a negative number.
+fn call(fd: RawFd, messages: &Messages, at: usize, run: usize) -> i32 {
+    const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    if let (1, Some(simple)) = (run, messages.simple(at)) {
+        let (bytes, len) = (simple.bytes.cast(), simple.len);
+        // SAFETY: the name is the messages' own memory, or null with a length of 0, and the payload
+        // lives until this returns.
+        let sent = unsafe { libc::sendto(fd, bytes, len, FLAGS, simple.name, simple.name_len) };
+        return if sent < 0 { -1 } else { 1 };
+    }
+    // SAFETY: `run` headers follow one another from `at`; what they point to is the messages' own
+    // memory and payloads that live until this returns.
+    unsafe { libc::sendmmsg(fd, messages.header(at), run as libc::c_uint, FLAGS as _) }
 }

@@ -20,6 +20,19 @@ pub(crate) struct Message {
     pub(crate) len: u32,
     /// Datagrams; more than one are sent with UDP_SEGMENT.
     pub(crate) segments: u16,
+    /// Its socket is connected to where it goes.
+    pub(crate) connected: bool,
+}
+
+/// A message of a payload and, unless its socket is connected, an address: simpler calls than
+/// `sendmsg` will do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Simple {
+    pub(crate) bytes: *const u8,
+    pub(crate) len: usize,
+    /// Null where there is none.
+    pub(crate) name: *const libc::sockaddr,
+    pub(crate) name_len: libc::socklen_t,
 }
 
 /// A list of messages of bounded length. The headers point to payloads that are not kept alive by
@@ -73,6 +86,22 @@ impl Messages {
         self.headers.at(index)
     }
 
+    /// Message `index` where it has no control data.
+    pub(crate) fn simple(&self, index: usize) -> Option<Simple> {
+        assert!(index < self.messages.len());
+        // SAFETY: initialised memory that the kernel reads at most.
+        let (header, payload) = unsafe {
+            let payload = (*self.parts.at(index)).payload;
+            ((*self.headers.at(index)).msg_hdr, payload)
+        };
+        header.msg_control.is_null().then_some(Simple {
+            bytes: payload.iov_base.cast_const().cast(),
+            len: payload.iov_len,
+            name: header.msg_name.cast_const().cast(),
+            name_len: header.msg_namelen,
+        })
+    }
+
     /// Appends a message of `bytes` on `path`, by UDP_SEGMENT where `segment_len` is given. There
     /// must be room.
     pub(crate) fn push(
@@ -87,7 +116,10 @@ impl Messages {
         // SAFETY: `at` gives a pointer to initialised memory (zeroed), and the kernel does not have
         // it: messages are pushed only when the ones before have been sent.
         let filled = unsafe { &mut *parts };
-        let name_len = address::write(&path.remote, &mut filled.name);
+        let name_len = match message.connected {
+            true => 0,
+            false => address::write(&path.remote, &mut filled.name),
+        };
         let control_len = cmsg::write(&mut filled.control, path.local, &path.remote, segment_len);
         filled.payload = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
@@ -97,7 +129,10 @@ impl Messages {
         let header = unsafe { &mut (*self.headers.at(index)).msg_hdr };
         // SAFETY: field addresses of live memory, no reference is made.
         unsafe {
-            header.msg_name = ptr::addr_of_mut!((*parts).name).cast();
+            header.msg_name = match name_len {
+                0 => ptr::null_mut(),
+                _ => ptr::addr_of_mut!((*parts).name).cast(),
+            };
             header.msg_iov = ptr::addr_of_mut!((*parts).payload);
             header.msg_control = match control_len {
                 0 => ptr::null_mut(),

@@ -6,4 +6,4 @@ mod refusals;
 mod sender;
 
 pub(crate) use messages::Messages;
-pub(crate) use sender::{Sender, Wire};
+pub(crate) use sender::{Sender, Way, Wire};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use weirgate_shard::{SocketId, Train, TxBatch};
+use weirgate_shard::{Path, Train, TxBatch};
 
 use super::messages::{Message, Messages};
 use super::refusals::{Refusals, is_offload_error};
@@ -14,8 +14,8 @@ const CAPACITY: usize = 256;
 
 /// How a back end gets messages to the kernel.
 pub(crate) trait Wire {
-    /// Slot of a socket.
-    fn slot(&mut self, id: SocketId) -> Option<u32>;
+    /// How to get there; `None` where the socket is unknown.
+    fn way(&mut self, path: &Path) -> Option<Way>;
 
     /// Sends messages from `from` on, in order, and appends to `results` an errno, or 0, for each
     /// message dealt with. May stop after a message of several segments that failed, and deals
@@ -27,6 +27,13 @@ pub(crate) trait Wire {
         results: &mut Vec<i32>,
         counters: &mut IoCounters,
     );
+}
+
+/// Slot of a path's socket, and whether it is connected to the path's end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) slot: u32,
+    pub(crate) connected: bool,
 }
 
 /// Turns batches into messages and answers for each train.
@@ -73,7 +80,7 @@ impl Sender {
         let mut report = Report { failed, counters };
         for index in trains {
             let train = &batch.trains()[index];
-            let Some(slot) = wire.slot(train.path.socket) else {
+            let Some(way) = wire.way(&train.path) else {
                 report.lost(index as u32, libc::EBADF, train.segments);
                 continue;
             };
@@ -87,9 +94,9 @@ impl Sender {
                 self.flush(wire, batch, &mut report);
             }
             if whole {
-                push_whole(&mut self.messages, batch, index, train, slot);
+                push_whole(&mut self.messages, batch, index, train, way);
             } else {
-                push_singles(&mut self.messages, batch, index, train, slot);
+                push_singles(&mut self.messages, batch, index, train, way);
             }
         }
         self.flush(wire, batch, &mut report);
@@ -103,7 +110,9 @@ impl Sender {
             wire.transmit(&self.messages, from, &mut self.results, report.counters);
             let dealt_with = &self.messages.list()[from..from + self.results.len()];
             for (message, &errno) in dealt_with.iter().zip(&self.results) {
-                if message.segments > 1 && is_offload_error(errno) {
+                if message.segments > 1 && is_offload_error(errno)
+                    || is_old_news(message, errno, batch)
+                {
                     self.retries.push((message.train, errno));
                 } else {
                     report.message(message, errno);
@@ -115,16 +124,18 @@ impl Sender {
         self.messages.clear();
     }
 
-    /// Sends trains again datagram by datagram. Where that helps it was the offload, and the
-    /// destination is remembered; a bad source address fails alike and is not held against it.
+    /// Sends trains again datagram by datagram. Where that helps against an error of the offload it
+    /// was that, and the destination is remembered; a bad source address fails alike and is not held
+    /// against it.
     fn retry(&mut self, wire: &mut impl Wire, batch: &TxBatch, report: &mut Report<'_>) {
         for (index, errno) in self.retries.drain(..) {
             let train = &batch.trains()[index as usize];
-            let Some(slot) = wire.slot(train.path.socket) else {
+            let Some(way) = wire.way(&train.path) else {
                 continue;
             };
-            report.counters.gso_fallbacks += 1;
-            push_singles(&mut self.singles, batch, index as usize, train, slot);
+            let offload = is_offload_error(errno);
+            report.counters.gso_fallbacks += u64::from(offload);
+            push_singles(&mut self.singles, batch, index as usize, train, way);
             let mut from = 0;
             let mut helped = false;
             while from < self.singles.list().len() {
@@ -143,7 +154,7 @@ impl Sender {
                 from += self.single_results.len();
             }
             self.singles.clear();
-            if helped {
+            if helped && offload {
                 let destination = train.path.remote.ip();
                 self.refusals.insert(destination, train.segment_len, errno);
             }
@@ -151,25 +162,35 @@ impl Sender {
     }
 }
 
-fn push_whole(messages: &mut Messages, batch: &TxBatch, index: usize, train: &Train, slot: u32) {
+/// A connected socket tells with the next send that an earlier datagram was refused; that one has
+/// not been tried then. Anybody can make such a refusal up, so it must cost nothing.
+fn is_old_news(message: &Message, errno: i32, batch: &TxBatch) -> bool {
+    let train = &batch.trains()[message.train as usize];
+    // Of a train that goes datagram by datagram others may have gone.
+    errno == libc::ECONNREFUSED && message.connected && message.segments == train.segments
+}
+
+fn push_whole(messages: &mut Messages, batch: &TxBatch, index: usize, train: &Train, way: Way) {
     let message = Message {
         train: index as u32,
-        slot,
+        slot: way.slot,
         len: train.len,
         segments: train.segments,
+        connected: way.connected,
     };
     let segment_len = (train.segments > 1).then_some(train.segment_len);
     messages.push(message, &train.path, batch.train_bytes(train), segment_len);
 }
 
-fn push_singles(messages: &mut Messages, batch: &TxBatch, index: usize, train: &Train, slot: u32) {
+fn push_singles(messages: &mut Messages, batch: &TxBatch, index: usize, train: &Train, way: Way) {
     let datagrams = batch.train_bytes(train).chunks(train.segment_len.into());
     for bytes in datagrams {
         let message = Message {
             train: index as u32,
-            slot,
+            slot: way.slot,
             len: bytes.len() as u32,
             segments: 1,
+            connected: way.connected,
         };
         messages.push(message, &train.path, bytes, None);
     }

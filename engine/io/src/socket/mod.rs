@@ -5,5 +5,6 @@ mod options;
 mod table;
 
 pub use bind::{bind_media, bind_plain};
+pub use options::poll_busily;
 pub(crate) use options::{join_datagrams, joining_known, segmentation_offload_known, try_set};
 pub(crate) use table::{SocketTable, Token};

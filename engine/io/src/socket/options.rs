@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -13,6 +14,28 @@ pub(super) fn local_address_wanted(socket: &impl AsFd, ip: IpAddr) -> io::Result
         IpAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
         IpAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
     }
+}
+
+/// Lets a receive on the socket look for itself whether its network card has something, for at most
+/// that long, and puts the card's interrupts off meanwhile where it is set up for that
+/// (`napi_defer_hard_irqs`). The back end is to know too: [`IoOptions::busy_poll`](crate::IoOptions).
+///
+/// # Errors
+/// `PermissionDenied` without `CAP_NET_ADMIN`, and what else the kernel says; text that says so.
+pub fn poll_busily(socket: &impl AsFd, time: Duration) -> io::Result<()> {
+    let micros = i32::try_from(time.as_micros()).unwrap_or(i32::MAX);
+    let set = [(libc::SO_BUSY_POLL, micros), (libc::SO_PREFER_BUSY_POLL, 1)]
+        .into_iter()
+        .try_for_each(|(name, value)| set(socket, libc::SOL_SOCKET, name, value));
+    set.map_err(|error| {
+        let text = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "busy polling of a socket needs CAP_NET_ADMIN".to_owned()
+            }
+            _ => format!("busy polling of a socket (Linux 5.11) is refused: {error}"),
+        };
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// Makes both buffers `len` bytes, past the system's limit where we may.
@@ -71,5 +94,42 @@ fn set(socket: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> 
     match result {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_polling_is_what_the_kernel_says_it_is() {
+        let socket = fresh().unwrap();
+        match poll_busily(&socket, Duration::from_micros(50)) {
+            Ok(()) => {
+                assert_eq!(get(&socket, libc::SO_BUSY_POLL), 50);
+                assert_eq!(get(&socket, libc::SO_PREFER_BUSY_POLL), 1);
+            }
+            Err(error) => {
+                assert!(error.to_string().starts_with("busy polling"), "{error}");
+                assert_eq!(get(&socket, libc::SO_PREFER_BUSY_POLL), 0);
+            }
+        }
+    }
+
+    fn get(socket: &Socket, name: i32) -> i32 {
+        let mut value = 0;
+        let mut len = size_of_val(&value) as libc::socklen_t;
+        // SAFETY: writes at most four bytes into a live integer.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                name,
+                (&raw mut value).cast(),
+                &raw mut len,
+            )
+        };
+        assert_eq!(result, 0);
+        value
     }
 }

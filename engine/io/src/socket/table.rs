@@ -11,6 +11,7 @@ use weirgate_shard::{Path, SocketId};
 use super::options::is_wildcard;
 use crate::cmsg::Received;
 use crate::counters::IoCounters;
+use crate::outgoing::Way;
 
 /// Names a socket in the kernel's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ struct Entry {
     id: SocketId,
     socket: UdpSocket,
     wildcard: bool,
+    /// What it is connected to.
+    peer: Option<SocketAddr>,
     drops: u32,
     drops_total: u64,
 }
@@ -88,6 +91,7 @@ impl SocketTable {
             id,
             wildcard: is_wildcard(socket.local_addr()?),
             socket,
+            peer: None,
             drops: 0,
             drops_total: 0,
         };
@@ -122,8 +126,17 @@ impl SocketTable {
         Some((token, entry.socket))
     }
 
+    /// How to get along a path.
+    pub(crate) fn way(&mut self, path: &Path) -> Option<Way> {
+        let slot = self.slot(path.socket)?;
+        Some(Way {
+            slot,
+            connected: self.is_peer(slot, &path.remote),
+        })
+    }
+
     /// Slot of a socket.
-    pub(crate) fn slot(&mut self, id: SocketId) -> Option<u32> {
+    fn slot(&mut self, id: SocketId) -> Option<u32> {
         // Nearly all trains of a batch leave by the same socket.
         if let Some((last, slot)) = self.last
             && last == id
@@ -133,6 +146,23 @@ impl SocketTable {
         let slot = *self.by_id.get(&id)?;
         self.last = Some((id, slot));
         Some(slot)
+    }
+
+    /// Connects a socket; where that fails it stays as it was.
+    pub(crate) fn connect(&mut self, id: SocketId, remote: SocketAddr) {
+        let index = self.by_id.get(&id).copied();
+        let slot = index.and_then(|index| self.slots.get_mut(index as usize));
+        if let Some(entry) = slot.and_then(|slot| slot.socket.as_mut())
+            && entry.socket.connect(remote).is_ok()
+        {
+            entry.peer = Some(remote);
+        }
+    }
+
+    /// Whether the socket in a slot is connected to that address.
+    fn is_peer(&self, slot: u32, remote: &SocketAddr) -> bool {
+        let slot = self.slots.get(slot as usize);
+        slot.and_then(|slot| slot.socket.as_ref()?.peer.as_ref()) == Some(remote)
     }
 
     /// The descriptor in a slot.

@@ -11,7 +11,7 @@ mod trial;
 mod wire;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use io_uring::{opcode, types};
@@ -58,6 +58,9 @@ impl Uring {
         let buffers = buffers.checked_next_power_of_two().unwrap_or(1 << 15);
         let buffers = buffers.min(1 << 15);
         let ring = Ring::new(options.max_sockets)?;
+        if let Some(time) = options.busy_poll {
+            ring.poll_busily(time)?;
+        }
         let pool = Pool::new(&ring, buffers)?;
         Ok(Self {
             gro: options.gro,
@@ -194,6 +197,10 @@ impl Backend for Uring {
         }
         self.unarmed.push(token);
         self.arm()
+    }
+
+    fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
+        self.sockets.connect(id, remote);
     }
 
     fn remove_socket(&mut self, id: SocketId) {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Napi, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, squeue};
 
 use super::completions::{Completion, Operation};
@@ -48,6 +48,18 @@ impl Ring {
     pub(super) fn set_file(&self, slot: u32, fd: RawFd) -> io::Result<()> {
         let submitter = self.ring.submitter();
         submitter.register_files_update(slot, &[fd]).map(drop)
+    }
+
+    /// Has waits look for arrivals themselves for that long before they sleep.
+    pub(super) fn poll_busily(&self, time: Duration) -> io::Result<()> {
+        let mut napi = Napi::new()
+            .set_busy_poll_timeout(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))
+            .set_prefer_busy_poll(true);
+        let registered = self.ring.submitter().register_napi(&mut napi);
+        registered.map_err(|error| {
+            let text = format!("busy polling by io_uring (Linux 6.9) is refused: {error}");
+            io::Error::new(error.kind(), text)
+        })
     }
 
     /// Registers a ring of provided buffers.

@@ -1,12 +1,12 @@
-//! `sendmsg` requests.
+//! `sendmsg` requests, and `send` where that will do.
 
-use io_uring::{opcode, types};
-use weirgate_shard::SocketId;
+use io_uring::{opcode, squeue, types};
+use weirgate_shard::Path;
 
 use super::completions::Operation;
 use super::ring::Ring;
 use crate::counters::IoCounters;
-use crate::outgoing::{Messages, Wire};
+use crate::outgoing::{Messages, Way, Wire};
 use crate::socket::SocketTable;
 
 /// No outcome yet.
@@ -19,8 +19,8 @@ pub(super) struct UringWire<'a> {
 }
 
 impl Wire for UringWire<'_> {
-    fn slot(&mut self, id: SocketId) -> Option<u32> {
-        self.sockets.slot(id)
+    fn way(&mut self, path: &Path) -> Option<Way> {
+        self.sockets.way(path)
     }
 
     /// Hands in all messages by one call. They are carried out within it, in order: a request that
@@ -36,10 +36,7 @@ impl Wire for UringWire<'_> {
         results.resize(list.len(), PENDING);
         let mut pending = 0;
         for (index, message) in list.iter().enumerate() {
-            let header = messages.header(from + index).cast::<libc::msghdr>();
-            let entry = opcode::SendMsg::new(types::Fixed(message.slot), header)
-                .flags((libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32)
-                .build();
+            let entry = request(messages, from + index, message.slot);
             let operation = Operation::Send(index as u32);
             if self.ring.push(entry, operation, counters).is_err() {
                 break;
@@ -60,5 +57,21 @@ impl Wire for UringWire<'_> {
         for result in results.iter_mut().filter(|result| **result == PENDING) {
             *result = libc::EIO;
         }
+    }
+}
+
+/// Sends message `index` by the socket in a slot.
+fn request(messages: &Messages, index: usize, slot: u32) -> squeue::Entry {
+    const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let socket = types::Fixed(slot);
+    match messages.simple(index) {
+        Some(simple) => opcode::Send::new(socket, simple.bytes, simple.len as u32)
+            .dest_addr(simple.name)
+            .dest_addr_len(simple.name_len)
+            .flags(FLAGS)
+            .build(),
+        None => opcode::SendMsg::new(socket, messages.header(index).cast())
+            .flags(FLAGS as u32)
+            .build(),
     }
 }

@@ -269,6 +269,11 @@ impl Backend for Xdp {
         Ok(())
     }
 
+    fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
+        // Frames do not care: the shard knows whom it takes datagrams from.
+        self.sockets.connect_socket(id, remote);
+    }
+
     fn remove_socket(&mut self, id: SocketId) {
         if let Some(bound) = self.demux.remove(id)
             && !bound.shared

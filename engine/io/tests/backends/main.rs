@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod connected;
 mod failures;
 mod flows;
 mod lifecycle;
@@ -62,6 +63,11 @@ on_each_back_end! {
         a_wake_is_used_up,
         timeouts_end_a_sleep,
         a_datagram_ends_a_sleep;
+    connected:
+        a_connected_socket_hears_its_peer_only,
+        a_connected_socket_sends_to_its_peer_and_to_others,
+        a_peer_that_comes_back_misses_nothing_for_having_been_away,
+        busy_polling_waits_like_any_other;
     failures:
         a_closed_port_disturbs_nobody,
         what_can_not_be_sent_is_told_and_the_rest_goes,

@@ -128,7 +128,16 @@ impl Shard {
             end.rtp_remote = remote;
             end.rtcp_remote = rtcp_remote;
         }
+        let ends = [
+            end.rtp_remote.map(|remote| (end.rtp_socket, remote)),
+            end.rtcp
+                .zip(end.rtcp_remote)
+                .map(|((socket, _), remote)| (socket, remote)),
+        ];
         transport.opener = opener;
+        for (socket, remote) in ends.into_iter().flatten() {
+            self.settle(socket, remote);
+        }
         self.on_sendable(now, index);
         self.plain_answer(index)
     }

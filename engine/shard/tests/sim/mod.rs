@@ -45,6 +45,8 @@ pub struct Sim {
     pub shards: Vec<Shard>,
     pub sent: VecDeque<Sent>,
     pub events: Vec<Event>,
+    /// Sockets that have one peer for good.
+    pub settled: Vec<Path>,
     pub crossed: usize,
     /// Whether the driver can not send now.
     pub is_stuck: bool,
@@ -75,6 +77,7 @@ impl Sim {
             shards: (0..shards).map(make).collect(),
             sent: VecDeque::new(),
             events: Vec::new(),
+            settled: Vec::new(),
             crossed: 0,
             is_stuck: false,
             allocations: 0,
@@ -200,9 +203,8 @@ impl Sim {
         loop {
             let mut moved = false;
             for shard in 0..self.shards.len() {
-                // What it has room for stays.
-                let mut outbox = Vec::new();
-                outbox.append(&mut self.shards[shard].crossings().outbox);
+                let outbox = &mut self.shards[shard].crossings().outbox;
+                let outbox: Vec<_> = outbox.drain(..).collect();
                 for (to, mut crossing) in outbox {
                     moved = true;
                     self.crossed += 1;
@@ -231,6 +233,9 @@ impl Sim {
                         }
                     }
                     self.batch.clear();
+                }
+                while let Some(path) = self.shards[shard].poll_settled() {
+                    self.settled.push(path);
                 }
                 while let Some(event) = self.shards[shard].poll_event() {
                     match event {
