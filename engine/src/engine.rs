@@ -34,6 +34,7 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
     let _ports = MediaPortLocks::claim(&config.media_listen)?;
     let mut probe = weirgate_io::probe(config.io)?;
     let media = bind_media(config)?;
+    poll_busily(config, &media, &mut probe)?;
     let xdp = match probe.kind {
         IoKind::Xdp => set_up_xdp(config, &mut probe)?,
         IoKind::Uring | IoKind::Mmsg => Vec::new(),
@@ -46,6 +47,7 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
         io: probe.kind,
         xdp,
         steering,
+        busy_poll: config.busy_poll,
         max_sockets: u32::from(last - first) + 1 + SPARE_SOCKETS,
         media,
         clock,
@@ -156,6 +158,19 @@ fn is_taken(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::AddrInUse
 }
 
+/// Sets media sockets up for busy polling where that is asked for; the shards see to their waits.
+fn poll_busily(config: &Config, media: &[Vec<UdpSocket>], probe: &mut Probe) -> Result<(), String> {
+    let Some(time) = config.busy_poll else {
+        return Ok(());
+    };
+    for socket in media.iter().flatten() {
+        weirgate_io::poll_busily(socket, time).map_err(|error| format!("--busy-poll: {error}"))?;
+    }
+    let micros = time.as_micros();
+    probe.reason += &format!("; busy polling for {micros} microseconds");
+    Ok(())
+}
+
 fn facts(
     config: &Config,
     probe: &Probe,
@@ -171,6 +186,7 @@ fn facts(
         kernel: probe.kernel.clone(),
         media_listen: media_listen.to_vec(),
         plain_ports: config.plain_ports,
+        busy_poll: config.busy_poll,
         clock,
     })
 }

@@ -87,6 +87,9 @@ impl EngineCommand {
             flag("--cores", cores.clone());
         }
         flag("--io", settings.io.name().to_owned());
+        if settings.busy_poll > 0 {
+            flag("--busy-poll", settings.busy_poll.to_string());
+        }
         flag("--log-format", settings.log_format.name().to_owned());
         Self {
             program: settings.engine_bin.clone(),

@@ -88,6 +88,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How the engine talks to the network [default: auto]",
     ),
     one(
+        "busy-poll",
+        "MICROSECONDS",
+        "How long the engine polls network cards before it sleeps: less delay for more CPU time; \
+         needs CAP_NET_ADMIN; 0: off [default: 0]",
+    ),
+    one(
         "engine-socket",
         "PATH",
         "Socket of the engine [default: $XDG_RUNTIME_DIR/weirgate/engine.sock, \

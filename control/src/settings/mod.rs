@@ -36,6 +36,8 @@ pub struct Settings {
     pub cores: Option<String>,
     /// I/O back end of the engine.
     pub io: IoBackend,
+    /// Microseconds for which the engine polls network cards before it sleeps.
+    pub busy_poll: u32,
     /// Socket of the engine.
     pub engine_socket: PathBuf,
     /// Engine program to start where none runs.
@@ -112,6 +114,9 @@ impl Settings {
             io: read
                 .one("io", "auto, uring, mmsg or xdp", IoBackend::from_name)?
                 .unwrap_or_default(),
+            busy_poll: read
+                .one("busy-poll", "0 to 10000 microseconds", values::busy_poll)?
+                .unwrap_or(0),
             engine_socket: read
                 .one("engine-socket", "a path", values::path)?
                 .unwrap_or_else(|| values::default_socket(runtime_dir)),

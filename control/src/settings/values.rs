@@ -251,6 +251,12 @@ pub(super) fn cores(text: &str) -> Option<String> {
     well_formed.then(|| text.to_owned())
 }
 
+pub(super) fn busy_poll(text: &str) -> Option<u32> {
+    text.parse()
+        .ok()
+        .filter(|micros| (0..=10_000).contains(micros))
+}
+
 pub(super) fn resume_time(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().filter(|s| (1..=3600).contains(s))?;
     Some(Duration::from_secs(seconds))

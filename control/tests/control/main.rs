@@ -17,7 +17,6 @@ mod process;
 mod restart;
 mod rooms;
 mod socket_io;
-mod stats;
 mod support;
 mod tls;
 mod traces;

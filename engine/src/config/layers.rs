@@ -71,6 +71,11 @@ struct Flags {
     /// [env: WEIRGATE_STEERING] [default: auto]
     #[arg(long, value_name = "MODE")]
     steering: Option<String>,
+    /// Microseconds for which a wait polls the network cards itself before it sleeps (NAPI busy
+    /// polling): less delay for more CPU time; 0: off. Needs CAP_NET_ADMIN at the start and Linux 6.9
+    /// [env: WEIRGATE_BUSY_POLL] [default: 0]
+    #[arg(long, value_name = "MICROSECONDS")]
+    busy_poll: Option<String>,
     /// Log lines on stderr: text or json [env: WEIRGATE_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -87,6 +92,7 @@ impl Flags {
             key::IO => one(&self.io),
             key::XDP_INTERFACES => self.xdp_interfaces.clone(),
             key::STEERING => one(&self.steering),
+            key::BUSY_POLL => one(&self.busy_poll),
             key::LOG_FORMAT => one(&self.log_format),
             _ => Vec::new(),
         }
@@ -276,6 +282,7 @@ mod tests {
         assert_eq!(config.cores, [0, 1]);
         assert_eq!(config.io, IoChoice::Auto);
         assert!(config.xdp_interfaces.is_empty() && config.steering);
+        assert_eq!(config.busy_poll, None);
         assert_eq!(config.log_format, LogFormat::Text);
         assert_eq!(config.socket.file_name().unwrap(), "engine.sock");
     }
@@ -329,6 +336,17 @@ mod tests {
         assert_eq!(interface.origin, "--xdp-interfaces");
         let steering = bad(read_with(&["--steering", "on"], &[]));
         assert_eq!(steering.allowed, "auto or off");
+        let busy_poll = bad(read_with(&["--busy-poll", "10001"], &[]));
+        assert_eq!(busy_poll.allowed, "0 to 10000 microseconds");
+        let variable = [("WEIRGATE_BUSY_POLL", "50")];
+        let busy_poll = read_with(&[], &variable).unwrap().busy_poll;
+        assert_eq!(busy_poll, Some(std::time::Duration::from_micros(50)));
+        assert_eq!(
+            read_with(&["--busy-poll", "0"], &variable)
+                .unwrap()
+                .busy_poll,
+            None
+        );
         let variable = bad(read_with(&[], &[("WEIRGATE_LOG_FORMAT", "xml")]));
         assert_eq!(variable.origin, "WEIRGATE_LOG_FORMAT");
 

@@ -5,6 +5,7 @@ mod values;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use weirgate_io::IoChoice;
 
@@ -25,11 +26,12 @@ mod key {
     pub(super) const IO: &str = "io";
     pub(super) const XDP_INTERFACES: &str = "xdp-interfaces";
     pub(super) const STEERING: &str = "steering";
+    pub(super) const BUSY_POLL: &str = "busy-poll";
     pub(super) const LOG_FORMAT: &str = "log-format";
 
     /// Those that may be given several times, or as an array in the file.
     pub(super) const LISTS: [&str; 2] = [MEDIA_LISTEN, XDP_INTERFACES];
-    pub(super) const ALL: [&str; 8] = [
+    pub(super) const ALL: [&str; 9] = [
         SOCKET,
         MEDIA_LISTEN,
         PLAIN_PORTS,
@@ -37,6 +39,7 @@ mod key {
         IO,
         XDP_INTERFACES,
         STEERING,
+        BUSY_POLL,
         LOG_FORMAT,
     ];
 }
@@ -60,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) xdp_interfaces: Vec<String>,
     /// Whether the kernel is to bring flows to the shards that own them, where it can.
     pub(crate) steering: bool,
+    /// How long a wait polls network cards before it sleeps, if at all.
+    pub(crate) busy_poll: Option<Duration>,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
 }
@@ -126,6 +131,7 @@ impl Config {
                 .list(key::XDP_INTERFACES, values::interface)?
                 .unwrap_or_default(),
             steering: given.one(key::STEERING, values::steering)?.unwrap_or(true),
+            busy_poll: given.one(key::BUSY_POLL, values::busy_poll)?.flatten(),
             log_format: given
                 .one(key::LOG_FORMAT, values::log_format)?
                 .unwrap_or_default(),

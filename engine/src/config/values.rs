@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use weirgate_io::IoChoice;
 
@@ -82,6 +83,17 @@ pub(super) fn steering(text: &str) -> Result<bool, Allowed> {
         "auto" => Ok(true),
         "off" => Ok(false),
         _ => Err("auto or off".to_owned()),
+    }
+}
+
+/// Microseconds; 0 for none.
+pub(super) fn busy_poll(text: &str) -> Result<Option<Duration>, Allowed> {
+    /// A core that polls longer does nothing else.
+    const MAX_MICROS: u64 = 10_000;
+    match text.parse() {
+        Ok(0) => Ok(None),
+        Ok(micros @ ..=MAX_MICROS) => Ok(Some(Duration::from_micros(micros))),
+        _ => Err(format!("0 to {MAX_MICROS} microseconds")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use weirgate_wire::{EngineInfo, ShardCounters, ShardInfo};
 
@@ -23,6 +24,8 @@ pub(crate) struct EngineFacts {
     pub(crate) media_listen: Vec<SocketAddr>,
     /// First and last port for plain transports.
     pub(crate) plain_ports: (u16, u16),
+    /// How long network cards are polled, if at all: sockets of plain transports are to know.
+    pub(crate) busy_poll: Option<Duration>,
     /// When the engine started.
     pub(crate) clock: Clock,
 }

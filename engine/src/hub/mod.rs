@@ -81,7 +81,7 @@ impl Hub {
             registry: Registry::new(shards.len()),
             blobs: BlobBudget::new(limits::OBJECT_BLOB_BYTES),
             notes: Notes::new(),
-            ports: PlainPorts::new(facts.plain_ports, media_sockets),
+            ports: PlainPorts::new(facts.plain_ports, media_sockets, facts.busy_poll),
             sources: SourceNumbers::default(),
             pending: PendingRequests::default(),
             link: None,

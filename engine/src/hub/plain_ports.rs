@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use weirgate_shard::SocketId;
 use weirgate_wire::Refusal;
@@ -19,6 +20,7 @@ pub(super) struct PlainPorts {
     next_id: u32,
     ids: HashSet<u32>,
     first_id: u32,
+    busy_poll: Option<Duration>,
 }
 
 /// A socket of a plain transport on its way to the shard.
@@ -31,13 +33,14 @@ pub(super) struct PlainSocket {
 
 impl PlainPorts {
     /// Ports `range.0` to `range.1`; the first `media_sockets` ids are taken.
-    pub(super) fn new(range: (u16, u16), media_sockets: u32) -> Self {
+    pub(super) fn new(range: (u16, u16), media_sockets: u32, busy_poll: Option<Duration>) -> Self {
         Self {
             range,
             next: range.0,
             next_id: media_sockets,
             ids: HashSet::new(),
             first_id: media_sockets,
+            busy_poll,
         }
     }
 
@@ -53,6 +56,11 @@ impl PlainPorts {
             Some(port) => bind_given(field, ip, port)?,
             None => self.bind_free(field, ip)?,
         };
+        if let Some(time) = self.busy_poll {
+            // The media sockets took it at the start, and this thread has kept its rights.
+            weirgate_io::poll_busily(&socket, time)
+                .map_err(|error| refuse::over_capacity(format_args!("{field}: {error}")))?;
+        }
         let local = socket
             .local_addr()
             .map_err(|error| refuse::invalid(format_args!("{field}: {error}")))?;
@@ -146,7 +154,7 @@ mod tests {
     #[test]
     fn a_range_that_is_used_up_is_over_capacity_and_a_taken_port_a_conflict() {
         let range = one_port();
-        let mut ports = PlainPorts::new(range, 2);
+        let mut ports = PlainPorts::new(range, 2, None);
         let socket = ports.open("listen_ip", IP, None).unwrap();
         assert_eq!(socket.local, SocketAddr::new(IP, range.0));
         assert_eq!(socket.id, SocketId(2));
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_ours_and_port_0_are_invalid() {
-        let mut ports = PlainPorts::new((10_100, 10_200), 1);
+        let mut ports = PlainPorts::new((10_100, 10_200), 1, None);
         let foreign = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
         for refusal in [
             ports.open("rtcp_listen_ip", foreign, None).unwrap_err(),

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use core_affinity::CoreId;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
@@ -26,6 +27,8 @@ pub(crate) struct CrewPlan {
     pub(crate) xdp: Vec<XdpSeat>,
     /// By which flows are brought to their shards, if at all.
     pub(crate) steering: Option<Arc<Steering>>,
+    /// How long a wait polls network cards before it sleeps, if at all.
+    pub(crate) busy_poll: Option<Duration>,
     /// Sockets a shard may hold.
     pub(crate) max_sockets: u32,
     /// For each media address its sockets, one per shard.
@@ -89,6 +92,7 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
             io: plan.io,
             xdp: xdp.next(),
             steering: plan.steering.clone(),
+            busy_poll: plan.busy_poll,
             max_sockets: plan.max_sockets,
             sockets: media.iter_mut().map(|sockets| sockets.remove(0)).collect(),
             locals: locals.clone(),
@@ -132,6 +136,7 @@ struct Seat {
     io: IoKind,
     xdp: Option<XdpSeat>,
     steering: Option<Arc<Steering>>,
+    busy_poll: Option<Duration>,
     max_sockets: u32,
     sockets: Vec<UdpSocket>,
     locals: Vec<SocketAddr>,
@@ -172,6 +177,7 @@ impl Seat {
         }
         let options = IoOptions {
             max_sockets: self.max_sockets,
+            busy_poll: self.busy_poll,
             ..IoOptions::default()
         };
         let backend = match self.xdp {

@@ -79,6 +79,7 @@ impl Bench {
             kernel: Vec::new(),
             media_listen: vec![SocketAddr::new(LOCALHOST, 10_000)],
             plain_ports: (21_000, 21_999),
+            busy_poll: None,
             clock: Clock::start(),
         };
         let mut hub = Hub::new(facts, handles, net);
