@@ -212,6 +212,9 @@ pub struct StreamStat {
     pub packets_discarded: u64,
     /// Sent or received again.
     pub packets_retransmitted: u64,
+    /// Received again, and there already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtx_packets_discarded: Option<u64>,
     /// Losses a retransmission repaired, or NACKs answered.
     pub packets_repaired: u64,
     /// NACK messages.
@@ -235,8 +238,8 @@ pub struct StreamStat {
     pub byte_count: u64,
     /// bit/s.
     pub bitrate: u64,
-    /// bit/s by layer, named `SPATIAL.TEMPORAL`, each with those it depends on.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    /// bit/s by layer, named `SPATIAL.TEMPORAL`, each with those it depends on; of a consumer, what it takes
+    /// now.
     pub bitrate_by_layer: BTreeMap<String, u64>,
 }
 
@@ -268,6 +271,7 @@ impl StreamStat {
             jitter: stats.jitter_ms,
             packets_discarded: stats.packets_discarded,
             packets_retransmitted: stats.packets_retransmitted,
+            rtx_packets_discarded: stats.rtx_ssrc.map(|_| stats.rtx_packets_discarded),
             packets_repaired: stats.packets_repaired,
             nack_count: stats.nack_count,
             nack_packet_count: stats.nack_packet_count,

@@ -24,7 +24,7 @@ pub(super) async fn dump(
     Ok(Json(service.consumer(id("consumer", &path)?).await?))
 }
 
-/// Figures of a consumer's stream, then of its producer's.
+/// Figures of a consumer's stream, then of the one of its producer that it takes.
 #[utoipa::path(
     get, path = "/v1/consumers/{id}/stats", tag = "consumers", params(("id" = String, Path)),
     responses((status = 200, body = Vec<StreamStat>), (status = "default", body = ErrorBody))

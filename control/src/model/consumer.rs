@@ -104,7 +104,7 @@ impl Consumer {
         ConsumerScore {
             score: self.score,
             producer_score: self.producer_score.unwrap_or_else(|| producer.best_score()),
-            producer_scores: producer.scores.iter().map(|it| it.score).collect(),
+            producer_scores: producer.scores_by_encoding(),
         }
     }
 }

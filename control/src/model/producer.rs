@@ -25,7 +25,7 @@ pub struct Producer {
     pub config: ProducerConfig,
     /// What is traced.
     pub trace: TraceTypes,
-    /// Per encoding; empty until the engine tells.
+    /// Of the encodings of which something has come.
     pub scores: Vec<ProducerScore>,
     /// The highest layer that somebody takes; nothing until the engine tells, so that all is wanted.
     pub wanted: Option<Option<u8>>,
@@ -66,6 +66,17 @@ pub struct ProducerScore {
 }
 
 impl Producer {
+    /// Scores of all encodings, in their order.
+    pub fn scores_by_encoding(&self) -> Vec<u8> {
+        let mut scores = vec![INITIAL_SCORE; self.config.encodings.len()];
+        for known in &self.scores {
+            if let Some(score) = scores.get_mut(known.encoding_idx) {
+                *score = known.score;
+            }
+        }
+        scores
+    }
+
     /// Score of the best stream.
     pub fn best_score(&self) -> u8 {
         let scores = self.scores.iter().map(|it| it.score);

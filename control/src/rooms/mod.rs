@@ -178,7 +178,7 @@ impl Rooms {
         peers.collect()
     }
 
-    /// Takes loudness as `(router, producer, dBov)` and tells rooms whose speaker has changed.
+    /// Takes loudness as `(router, producer, dBov)`, of the loudest packets, and tells rooms whose speaker has changed.
     /// `peer_of` finds the peer of a producer.
     pub(crate) fn hear(
         &mut self,
@@ -189,7 +189,7 @@ impl Rooms {
         for (router, producer, dbov) in levels {
             let room = self.by_router.get(router);
             if let Some(room) = room.and_then(|id| self.rooms.get_mut(id)) {
-                room.speaker.hear(*producer, *dbov);
+                room.speaker.hear(now, *producer, *dbov);
             }
         }
         for room in self.rooms.values_mut() {

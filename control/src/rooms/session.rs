@@ -357,7 +357,7 @@ impl Service {
             .iter()
             .filter_map(|level| {
                 let producer = state.model.producers.get(&level.producer)?;
-                Some((producer.router, level.producer, level.dbov))
+                Some((producer.router, level.producer, level.peak_dbov))
             })
             .collect();
         self.hear(state, Instant::now(), &heard);

@@ -1,4 +1,5 @@
-//! Who speaks: the loudest over a while, with inertia, so that a cough changes nothing.
+//! Who speaks: the loudest over a while, with inertia, so that a cough changes nothing. Where nobody
+//! speaks the first sound is enough, as with mediasoup's observer.
 
 use std::{
     collections::HashMap,
@@ -19,33 +20,61 @@ const TAKE_OVER_TIME: Duration = Duration::from_millis(400);
 /// How long nobody has to speak until there is no speaker.
 const SILENCE_TIME: Duration = Duration::from_secs(3);
 
-/// Part of a new level that goes into the mean, rising and falling.
-const ATTACK: f32 = 0.5;
+/// Part of a new level that goes into the mean, rising and falling: a word is heard at once, and the
+/// pause after it hardly.
+const ATTACK: f32 = 0.8;
 const DECAY: f32 = 0.2;
 
+/// The engine tells levels this often. Of one who is not heard any more it tells once.
+const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
+
 const SILENCE_DBOV: f32 = -127.0;
+/// One who is as low as that is not listed.
+const FORGOTTEN_DBOV: f32 = -120.0;
 
 /// Finds the active speaker of one room among its audio producers.
 #[derive(Debug, Default)]
 pub(super) struct SpeakerDetector {
-    loudness: HashMap<Uuid, f32>,
+    loudness: HashMap<Uuid, Loudness>,
     speaker: Option<Uuid>,
     /// Who is about to take over, and since when.
     challenger: Option<(Uuid, Instant)>,
     silent_since: Option<Instant>,
 }
 
+#[derive(Debug)]
+struct Loudness {
+    dbov: f32,
+    /// Of the last level in it.
+    at: Instant,
+}
+
+impl Loudness {
+    fn add(&mut self, at: Instant, dbov: f32) {
+        let part = if dbov > self.dbov { ATTACK } else { DECAY };
+        self.dbov += (dbov - self.dbov) * part;
+        self.at = at;
+    }
+
+    /// Takes what was not heard for silence.
+    fn fade(&mut self, now: Instant) {
+        while now.saturating_duration_since(self.at) >= 2 * LEVEL_INTERVAL
+            && self.dbov > FORGOTTEN_DBOV
+        {
+            self.add(self.at + LEVEL_INTERVAL, SILENCE_DBOV);
+        }
+    }
+}
+
 impl SpeakerDetector {
     /// Takes one level of a producer, in dBov.
-    pub(super) fn hear(&mut self, producer: Uuid, dbov: i8) {
-        let level = f32::from(dbov);
-        if level <= SILENCE_DBOV {
-            self.loudness.remove(&producer);
-            return;
-        }
-        let mean = self.loudness.entry(producer).or_insert(SILENCE_DBOV);
-        let part = if level > *mean { ATTACK } else { DECAY };
-        *mean += (level - *mean) * part;
+    pub(super) fn hear(&mut self, now: Instant, producer: Uuid, dbov: i8) {
+        let entry = self.loudness.entry(producer).or_insert(Loudness {
+            dbov: SILENCE_DBOV,
+            at: now,
+        });
+        entry.fade(now);
+        entry.add(now, dbov.into());
     }
 
     /// A producer is gone or paused.
@@ -55,15 +84,18 @@ impl SpeakerDetector {
 
     /// The speaker, where there is a new one or none any more; `None` where nothing changed.
     pub(super) fn decide(&mut self, now: Instant) -> Option<Option<Uuid>> {
+        self.loudness.retain(|_, loudness| {
+            loudness.fade(now);
+            loudness.dbov > FORGOTTEN_DBOV
+        });
         let Some((loudest, level)) = self.loudest() else {
             return self.silence(now);
         };
         self.silent_since = None;
         let Some(speaker) = self.speaker else {
-            // Of several about equally loud the first stays, else none would ever be it.
-            let first = self.challenger.map(|(challenger, _)| challenger);
-            let stays = first.filter(|first| self.level(*first) + LEAD_DB > level);
-            return self.challenge(stays.unwrap_or(loudest), now);
+            self.challenger = None;
+            self.speaker = Some(loudest);
+            return Some(self.speaker);
         };
         let speakers_level = self.level(speaker);
         if loudest == speaker || level < speakers_level + LEAD_DB {
@@ -74,19 +106,18 @@ impl SpeakerDetector {
     }
 
     fn loudest(&self) -> Option<(Uuid, f32)> {
-        let speaking = self
+        let levels = self
             .loudness
             .iter()
-            .filter(|(_, level)| **level > SPEECH_DBOV);
-        let loudest = speaking.max_by(|(_, a), (_, b)| a.total_cmp(b));
-        loudest.map(|(producer, level)| (*producer, *level))
+            .map(|(id, loudness)| (*id, loudness.dbov));
+        let speaking = levels.filter(|(_, level)| *level > SPEECH_DBOV);
+        speaking.max_by(|(_, a), (_, b)| a.total_cmp(b))
     }
 
     fn level(&self, producer: Uuid) -> f32 {
         self.loudness
             .get(&producer)
-            .copied()
-            .unwrap_or(SILENCE_DBOV)
+            .map_or(SILENCE_DBOV, |loudness| loudness.dbov)
     }
 
     fn silence(&mut self, now: Instant) -> Option<Option<Uuid>> {
@@ -133,7 +164,7 @@ mod tests {
         let mut decisions = Vec::new();
         for _ in 0..rounds {
             for (producer, level) in levels {
-                detector.hear(*producer, *level);
+                detector.hear(*now, *producer, *level);
             }
             decisions.extend(detector.decide(*now));
             *now += STEP;
@@ -188,5 +219,41 @@ mod tests {
         feed(&mut detector, &mut now, 10, &[(a, -30)]);
         assert_eq!(feed(&mut detector, &mut now, 30, &[(a, -127)]), [None]);
         assert!(feed(&mut detector, &mut now, 30, &[]).is_empty());
+    }
+
+    /// Beeps of 100 ms, a second apart: one loud interval, silence told once, then nothing.
+    fn beep(detector: &mut SpeakerDetector, now: &mut Instant, beeping: Uuid) -> Vec<Option<Uuid>> {
+        let mut decisions = feed(detector, now, 1, &[(beeping, -20)]);
+        decisions.extend(feed(detector, now, 1, &[(beeping, -127)]));
+        decisions.extend(feed(detector, now, 3, &[]));
+        decisions
+    }
+
+    #[test]
+    fn short_beeps_make_a_speaker_where_nobody_speaks() {
+        let a = Uuid::from_u128(1);
+        let (mut detector, mut now) = (SpeakerDetector::default(), Instant::now());
+        let mut decisions = Vec::new();
+        for _ in 0..20 {
+            decisions.extend(beep(&mut detector, &mut now, a));
+        }
+        assert_eq!(decisions, [Some(a)], "and a speaker they stay");
+        assert_eq!(feed(&mut detector, &mut now, 30, &[]), [None]);
+        assert!(
+            detector.loudness.is_empty(),
+            "nothing is kept of the silent"
+        );
+    }
+
+    #[test]
+    fn short_beeps_do_not_interrupt() {
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (mut detector, mut now) = (SpeakerDetector::default(), Instant::now());
+        feed(&mut detector, &mut now, 10, &[(a, -30)]);
+        for _ in 0..10 {
+            let loud = feed(&mut detector, &mut now, 1, &[(a, -30), (b, -5)]);
+            let after = feed(&mut detector, &mut now, 4, &[(a, -30), (b, -127)]);
+            assert!(loud.is_empty() && after.is_empty());
+        }
     }
 }

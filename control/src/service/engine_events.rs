@@ -127,6 +127,7 @@ impl Service {
         };
         let numbered = scores.into_iter().enumerate();
         producer.scores = numbered
+            .filter(|(_, (ssrc, ..))| *ssrc != 0)
             .map(|(encoding_idx, (ssrc, rid, score))| ProducerScore {
                 encoding_idx,
                 ssrc,

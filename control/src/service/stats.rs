@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use weirgate_ortc::RtpParameters;
-use weirgate_wire::{Answer, EngineInfo, ObjectKind, Request, ShardCounters, Stats};
+use weirgate_wire::{Answer, ConsumerType, EngineInfo, ObjectKind, Request, ShardCounters, Stats};
 
 use super::Service;
 use crate::{
@@ -53,23 +53,30 @@ impl Service {
         }
     }
 
-    /// Figures of a consumer: its own stream, then those of its producer.
+    /// Figures of a consumer: its own stream, then the producer's that it takes, if it takes one.
     ///
     /// # Errors
     /// `not_found`, and the engine's.
     pub async fn consumer_stats(&self, id: Uuid) -> Result<Vec<StreamStat>, ApiError> {
-        let (producer, parameters) = {
+        let (producer, parameters, is_simulcast) = {
             let state = self.state();
             let consumer = state.model.consumer(id)?;
             let parameters = consumer.record.rtp_parameters.clone();
-            (consumer.config.producer, parameters)
+            let is_simulcast = consumer.config.consumer_type == ConsumerType::Simulcast;
+            (consumer.config.producer, parameters, is_simulcast)
         };
         match self.stats(ObjectKind::Consumer, id).await? {
             Stats::Consumer(kind, stats) => {
                 let mime_type = mime_type(&parameters, stats.stream.payload_type);
                 let mut streams = vec![StreamStat::outbound(kind, mime_type, &stats.stream)];
+                let taken = match (is_simulcast, stats.current_layers) {
+                    (true, layers) => layers.map(|layers| layers.spatial),
+                    (false, _) => Some(0),
+                };
                 // Closed in between, it takes the consumer with it.
-                streams.extend(self.producer_stats(producer).await.unwrap_or_default());
+                let sources = self.producer_stats(producer).await.unwrap_or_default();
+                let taken = taken.and_then(|taken| sources.into_iter().nth(taken.into()));
+                streams.extend(taken);
                 Ok(streams)
             }
             other => Err(unexpected_answer(&Answer::Stats(other))),

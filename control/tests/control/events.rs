@@ -12,7 +12,7 @@ use weirgate_wire::{AudioLevel, Event, IceState, Layers, Tuple};
 
 use crate::support::{
     PATIENCE,
-    media::Call,
+    media::{Call, simulcast},
     server::{Control, Host},
 };
 
@@ -91,6 +91,7 @@ async fn everything_that_happens_is_told() {
     host.engine.say(Event::AudioLevels(vec![AudioLevel {
         producer,
         dbov: -20,
+        peak_dbov: -20,
     }]));
 
     control
@@ -108,6 +109,27 @@ async fn everything_that_happens_is_told() {
     let closed = find(&mut events, "transport.routerclose").await;
     assert_eq!(closed["routerId"], call.router);
     find(&mut events, "router.close").await;
+}
+
+#[tokio::test]
+async fn scores_keep_to_their_encodings() {
+    let host = Host::new();
+    let control = host.control(&[]).await;
+    let call = Call::with(&control, simulcast(&["lo", "hi"])).await;
+    let (mut events, _) = connect_async(url(&control, "")).await.unwrap();
+    // Nothing has come of the first yet.
+    host.engine.say(Event::ProducerScore {
+        producer: call.producer.parse().unwrap(),
+        scores: vec![(0, Some("lo".to_owned()), 0), (7, Some("hi".to_owned()), 9)],
+    });
+    let told = find(&mut events, "producer.score").await;
+    let wanted = json!([{ "encodingIdx": 1, "ssrc": 7, "rid": "hi", "score": 9 }]);
+    assert_eq!(told["data"]["score"], wanted);
+    let consumer = control
+        .get(&format!("/v1/consumers/{}", call.consumer))
+        .await
+        .ok(200);
+    assert_eq!(consumer["score"]["producerScores"], json!([0, 9]));
 }
 
 #[tokio::test]

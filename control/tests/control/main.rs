@@ -17,6 +17,7 @@ mod process;
 mod restart;
 mod rooms;
 mod socket_io;
+mod stats;
 mod support;
 mod tls;
 mod traces;

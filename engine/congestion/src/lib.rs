@@ -10,6 +10,8 @@
 //! first one, 2 KiB, and grows with the number of packets in flight to 32 KiB at most. The rest, all
 //! that a receiver has that is sent nothing, is under 2.5 KiB.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod acknowledged;
 pub mod allocator;
 mod application_limit;

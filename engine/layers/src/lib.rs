@@ -8,6 +8,8 @@
 //!
 //! Nothing is allocated per packet, and nothing here knows of sockets or clocks.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod choice;
 mod decisions;
 mod drops;

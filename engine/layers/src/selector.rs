@@ -123,6 +123,7 @@ impl Selector {
     /// Decides over a packet that just came, or was just repaired. `sequence` is its number in the
     /// source stream, counted on over wraps and restarts; with `is_entry` a decoder can start at
     /// this packet. Each packet is offered once, but for what follows an [`Offer::Begin`].
+    #[inline]
     pub fn offer(
         &mut self,
         encoding: u8,
@@ -138,6 +139,16 @@ impl Selector {
                 layers_changed: false,
             };
         }
+        self.consider(encoding, sequence, is_entry, layers)
+    }
+
+    fn consider(
+        &mut self,
+        encoding: u8,
+        sequence: u64,
+        is_entry: bool,
+        layers: &PacketLayers,
+    ) -> Offered {
         let offer = self.decide(encoding, sequence, is_entry, layers);
         let now = self.layers();
         let layers_changed = offer != Offer::Skip && self.reported != now;
@@ -169,6 +180,7 @@ impl Selector {
     /// The place of an accepted packet that leaves now; packets leave in the order in which they
     /// were accepted. `timestamp` is asked where a run begins: it tells the outgoing timestamp
     /// that the packet should have. `None` where the packet is not to leave any more.
+    #[inline]
     pub fn place(
         &mut self,
         encoding: u8,

@@ -233,6 +233,7 @@ impl Splices {
     }
 
     /// The splice the packet is part of.
+    #[inline]
     pub(crate) fn find(&self, encoding: u8, sequence: u64) -> Option<Found> {
         self.newest_first().find(|found| {
             self.ring[found.0].as_ref().is_some_and(|splice| {
@@ -324,6 +325,7 @@ impl Splices {
 
     /// The place of a packet that leaves for the first time. Where it is the first of its splice
     /// and something left before, `timestamp` tells the outgoing timestamp it should have.
+    #[inline]
     pub(crate) fn place(
         &mut self,
         encoding: u8,
@@ -442,6 +444,7 @@ impl Splices {
     }
 
     /// The place of a packet with that number in a splice that something left by.
+    #[inline]
     fn place_of(
         &self,
         splice: &Splice,
@@ -485,6 +488,7 @@ impl Splices {
 
     /// How many packets of the splice go before this one; `None` where it was left out or that is
     /// forgotten.
+    #[inline]
     fn number(&self, splice: &Splice, sequence: u64) -> Option<u64> {
         let item = sequence - splice.first_in;
         match self.map(splice) {
@@ -493,12 +497,13 @@ impl Splices {
         }
     }
 
+    #[inline]
     fn note_left(&mut self, found: Found, sequence: u64, layers: &PacketLayers, place: &Place) {
-        let is_first = !std::mem::replace(&mut self.has_left, true);
         self.next_out = self.next_out.max(place.sequence + 1);
-        if is_first || (place.timestamp.wrapping_sub(self.newest_timestamp) as i32) > 0 {
+        if !self.has_left || (place.timestamp.wrapping_sub(self.newest_timestamp) as i32) > 0 {
             self.newest_timestamp = place.timestamp;
         }
+        self.has_left = true;
         let Some(splice) = &mut self.ring[found.0] else {
             return;
         };
@@ -522,6 +527,7 @@ impl Splices {
         }
     }
 
+    #[inline]
     fn map(&self, splice: &Splice) -> Option<&Map> {
         if splice.map == 0 {
             return None;

@@ -3,6 +3,8 @@
 //! Everything borrows from the datagram or writes into a slot the caller gives: no allocation, no
 //! state, and no input that panics. What is malformed parses to `None` or ends an iteration.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod bytes;
 pub mod demux;
 pub mod dtls;

@@ -255,7 +255,7 @@ impl Shard {
 /// The memory of a list, for one of things that live elsewhere: collecting in place keeps it.
 fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
     list.clear();
-    list.into_iter().filter_map(|_| None).collect()
+    list.into_iter().map_while(|_| None).collect()
 }
 
 /// What the consumers of a transport may take. Before anything is known of the path the first

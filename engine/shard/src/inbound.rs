@@ -25,6 +25,8 @@ pub(crate) struct Inbound {
     pub(crate) retransmitted: u64,
     pub(crate) repaired: u64,
     pub(crate) duplicates: u64,
+    /// Of these, those that came as RTX.
+    pub(crate) rtx_duplicates: u64,
     pub(crate) nacks_sent: u64,
     pub(crate) nacked_packets: u64,
     pub(crate) plis_sent: u64,
@@ -56,6 +58,7 @@ impl Inbound {
             retransmitted: 0,
             repaired: 0,
             duplicates: 0,
+            rtx_duplicates: 0,
             nacks_sent: 0,
             nacked_packets: 0,
             plis_sent: 0,

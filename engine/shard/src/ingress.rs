@@ -178,6 +178,7 @@ impl Shard {
             self.counters.rtp_duplicates += 1;
             if let Some(inbound) = &mut encoding.inbound {
                 inbound.duplicates += 1;
+                inbound.rtx_duplicates += u64::from(by_rtx);
             }
             return;
         }
@@ -382,10 +383,11 @@ impl Shard {
                 return false;
             };
             let level = source.level.take();
-            if let Some(dbov) = level {
+            if let Some((dbov, peak_dbov)) = level {
                 levels.push(weirgate_wire::AudioLevel {
                     producer: source.id(),
                     dbov,
+                    peak_dbov,
                 });
             }
             source.level_listed = source.level.was_heard();

@@ -2,6 +2,8 @@
 //! the time go in; trains of datagrams, crossings, events and the next deadline come out. No
 //! socket, no clock, no thread inside; the drivers around it are thin.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod allocation;
 mod arrivals;
 mod as_sent;

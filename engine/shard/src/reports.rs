@@ -146,9 +146,10 @@ impl Shard {
         }
         if changed {
             let streams = source.encodings.iter().zip(&source.config.encodings);
-            let scores = streams.filter_map(|(encoding, config)| {
-                let inbound = encoding.inbound.as_ref()?;
-                Some((inbound.ssrc, config.rid.clone(), inbound.score))
+            let scores = streams.map(|(encoding, config)| {
+                let inbound = encoding.inbound.as_ref();
+                let (ssrc, score) = inbound.map_or((0, 0), |it| (it.ssrc, it.score));
+                (ssrc, config.rid.clone(), score)
             });
             let scores = scores.collect();
             let producer = source.id();

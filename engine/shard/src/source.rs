@@ -34,6 +34,9 @@ const SILENT: Duration = Duration::from_secs(3);
 /// leap by this when the source restarts.
 const SEQUENCE_LEAP: u64 = 1 << 20;
 
+/// The level of silence, which is that of 7 bits at most (RFC 6464 section 3).
+const SILENCE: u8 = 127;
+
 /// One RTP stream of a source.
 #[derive(Debug)]
 pub(crate) struct Encoding {
@@ -109,10 +112,12 @@ impl Encoding {
 }
 
 /// RFC 6464 levels of an audio source since the last look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LevelMeter {
     sum: u32,
     count: u32,
+    /// The loudest: levels count downwards.
+    loudest: u8,
     /// It was heard at the last look.
     heard: bool,
 }
@@ -121,7 +126,9 @@ impl LevelMeter {
     /// Takes the extension's data: 7 bits of −dBov.
     pub(crate) fn add(&mut self, data: &[u8]) {
         if let [level, ..] = data {
-            self.sum += u32::from(level & 0x7f);
+            let level = level & SILENCE;
+            self.sum += u32::from(level);
+            self.loudest = self.loudest.min(level);
             self.count += 1;
         }
     }
@@ -131,15 +138,28 @@ impl LevelMeter {
         self.heard
     }
 
-    /// The mean since the last look in dBov; −127 once when packets stop.
-    pub(crate) fn take(&mut self) -> Option<i8> {
-        let mean = self.sum.checked_div(self.count).map(|mean| -(mean as i8));
-        let fell_silent = mean.is_none() && self.heard;
+    /// Mean and loudest since the last look, in dBov; silence once when packets stop.
+    pub(crate) fn take(&mut self) -> Option<(i8, i8)> {
+        let mean = self.sum.checked_div(self.count);
+        let level = mean.map(|mean| (-(mean as i8), -(self.loudest as i8)));
+        let fell_silent = level.is_none() && self.heard;
         *self = Self {
-            heard: mean.is_some(),
+            heard: level.is_some(),
             ..Self::default()
         };
-        mean.or(fell_silent.then_some(-127))
+        let silence = -(SILENCE as i8);
+        level.or(fell_silent.then_some((silence, silence)))
+    }
+}
+
+impl Default for LevelMeter {
+    fn default() -> Self {
+        Self {
+            sum: 0,
+            count: 0,
+            loudest: SILENCE,
+            heard: false,
+        }
     }
 }
 

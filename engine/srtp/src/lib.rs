@@ -6,6 +6,8 @@
 //! states and salts of RFC 3711 section 4.3 are made once, by `new`. There is no MKI and no key
 //! derivation rate, as RFC 5764 section 4.1.2 has it.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod cipher;
 mod header;
 mod opener;

@@ -430,11 +430,11 @@ pub enum Event {
         /// RTCP tuple without rtcp-mux.
         rtcp_tuple: Option<Tuple>,
     },
-    /// Scores of a producer's streams changed, in the order of its encodings.
+    /// Scores of a producer's streams changed.
     ProducerScore {
         /// The producer.
         producer: Uuid,
-        /// `(ssrc, rid, score)` each.
+        /// `(ssrc, rid, score)` of each encoding, in their order; SSRC 0 where nothing has come yet.
         scores: Vec<(u32, Option<String>, u8)>,
     },
     /// A consumer's score changed.

@@ -31,6 +31,8 @@ pub struct StreamStats {
     pub packets_discarded: u64,
     /// Packets sent or received again.
     pub packets_retransmitted: u64,
+    /// Packets received again that were there already.
+    pub rtx_packets_discarded: u64,
     /// Losses that a retransmission repaired (inbound), or answered NACKs (outbound).
     pub packets_repaired: u64,
     /// NACK messages received (outbound) or sent (inbound).
@@ -244,6 +246,8 @@ pub struct AudioLevel {
     pub producer: Uuid,
     /// Mean level, −127 (silence) to 0 (loudest) dBov.
     pub dbov: i8,
+    /// Level of the loudest packet.
+    pub peak_dbov: i8,
 }
 
 /// What an object is.

@@ -298,6 +298,7 @@ async fn scores_layers_and_speakers() {
             host.engine.say(Event::AudioLevels(vec![AudioLevel {
                 producer: microphone.parse().unwrap(),
                 dbov: -20,
+                peak_dbov: -20,
             }]));
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }

@@ -19,7 +19,7 @@ use weirgate_wire::{
     Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, Histogram, IceState, LayerReason,
     ObjectKind, PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request, ShardCounters,
     ShardInfo, SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine,
-    TraceTypes, TransportStats, encode,
+    TraceTypes, TransportStats, Tuple, encode,
 };
 
 pub(crate) struct FakeEngine {
@@ -374,16 +374,22 @@ impl State {
 
     fn stats(&self, kind: ObjectKind, id: Uuid) -> Result<Answer, Refusal> {
         let object = self.get(id)?;
-        let stream = |ssrc| StreamStats {
+        let stream = |ssrc, rtx_ssrc, rid| StreamStats {
             ssrc,
+            rtx_ssrc,
+            rid,
             packet_count: 17,
+            round_trip_time_ms: Some(25.0),
             score: 10,
+            bitrate_by_layer: vec![(0, 1, 1_000)],
             ..StreamStats::default()
         };
         Ok(Answer::Stats(match (&object.body, kind) {
             (SnapshotBody::Producer { config, .. }, ObjectKind::Producer) => {
                 let encodings = config.encodings.iter();
-                let streams = encodings.map(|it| stream(it.ssrc.unwrap_or(0))).collect();
+                let streams = encodings
+                    .map(|it| stream(it.ssrc.unwrap_or(0), it.rtx_ssrc, it.rid.clone()))
+                    .collect();
                 Stats::Producer(config.kind, ProducerStats { streams })
             }
             (SnapshotBody::Consumer { config, .. }, ObjectKind::Consumer) => {
@@ -393,7 +399,7 @@ impl State {
                     panic!("a consumer's producer is none");
                 };
                 let stats = ConsumerStats {
-                    stream: stream(config.ssrc),
+                    stream: stream(config.ssrc, config.rtx_ssrc, None),
                     current_layers: None,
                     target_layers: None,
                     layer_reason: LayerReason::Preferred,
@@ -403,6 +409,15 @@ impl State {
             }
             (_, ObjectKind::Transport) => Stats::Transport(TransportStats {
                 bytes_sent: 4711,
+                tuple: Some(Tuple {
+                    local: SocketAddr::from(([127, 0, 0, 1], 1)),
+                    remote: SocketAddr::from(([127, 0, 0, 1], 2)),
+                }),
+                packet_loss_received: Some(0.01),
+                packet_loss_sent: Some(0.02),
+                round_trip_time_ms: Some(25.0),
+                available_outgoing_bitrate_bps: Some(600_000),
+                available_incoming_bitrate_bps: Some(500_000),
                 ..TransportStats::default()
             }),
             (body, kind) => panic!("{kind:?} of {body:?}"),

@@ -203,8 +203,9 @@ impl Sim {
         loop {
             let mut moved = false;
             for shard in 0..self.shards.len() {
-                let outbox = &mut self.shards[shard].crossings().outbox;
-                let outbox: Vec<_> = outbox.drain(..).collect();
+                // What it has room for stays.
+                let mut outbox = Vec::new();
+                outbox.append(&mut self.shards[shard].crossings().outbox);
                 for (to, mut crossing) in outbox {
                     moved = true;
                     self.crossed += 1;

@@ -18,6 +18,7 @@ fn levels() -> Event {
     Event::AudioLevels(vec![AudioLevel {
         producer: PRODUCER,
         dbov: -20,
+        peak_dbov: -20,
     }])
 }
 
