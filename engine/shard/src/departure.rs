@@ -116,13 +116,18 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
 }
 
 fn drain_audio(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Outcome {
-    while let Some(departure) = transport.queue.front(Lane::Audio) {
+    loop {
+        if gate.batch.open_train(path).is_none() {
+            transport.queue.pair_audio();
+        }
+        let Some(departure) = transport.queue.front(Lane::Audio) else {
+            return Outcome::Done;
+        };
         if depart(departure, path, transport, gate) == Outcome::BatchFull {
             return Outcome::BatchFull;
         }
         transport.queue.pop(Lane::Audio);
     }
-    Outcome::Done
 }
 
 /// Sends repairs and video: what the pacer allows, and everything at once to a receiver that is not

@@ -106,6 +106,17 @@ impl SendQueue {
         self.paced_bytes
     }
 
+    /// Has the longer of the first two packets of audio go first, where they are of two streams: the
+    /// shorter can then be the last of its train.
+    pub(crate) fn pair_audio(&mut self) {
+        if let (Some(first), Some(second)) = (self.audio.front(), self.audio.get(1))
+            && second.bytes > first.bytes
+            && second.consumer != first.consumer
+        {
+            self.audio.swap(0, 1);
+        }
+    }
+
     /// Packets that wait for the pacer.
     pub(crate) fn paced_len(&self) -> usize {
         self.repair.len() + self.video.len()
@@ -180,6 +191,21 @@ mod tests {
         assert_eq!(queue.front_paced().unwrap().0, Lane::Video);
         assert_eq!(queue.remove(1), 1);
         assert_eq!((queue.paced_bytes(), queue.len()), (0, 1));
+    }
+
+    #[test]
+    fn audio_is_paired_but_keeps_the_order_of_a_stream() {
+        let mut queue = SendQueue::default();
+        for (consumer, bytes) in [(1, 90), (1, 100), (2, 110)] {
+            assert!(queue.push(Lane::Audio, departure(consumer, bytes), 16));
+        }
+        let mut left = Vec::new();
+        while let Some(first) = queue.front(Lane::Audio) {
+            left.push((first.consumer, first.bytes));
+            queue.pop(Lane::Audio);
+            queue.pair_audio();
+        }
+        assert_eq!(left, [(1, 90), (2, 110), (1, 100)]);
     }
 
     #[test]

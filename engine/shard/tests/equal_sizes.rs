@@ -246,6 +246,25 @@ fn audio_goes_as_the_last_of_a_train() {
 }
 
 #[test]
+fn audio_of_several_speakers_leaves_in_pairs() {
+    let mut call = Call::new(Repair::Rtx);
+    let transport = call.sim.transport_on(RECEIVER);
+    let send = call.sim.transport_on(SENDER);
+    let mut datagrams = Vec::new();
+    for (number, size) in [(10, 70), (11, 80), (12, 75), (13, 90)] {
+        let audio = audio_producer(u128::from(number), number);
+        call.sim.producer(0, send, audio.clone());
+        let consumer = audio_consumer(number, &audio);
+        call.sim.consumer(0, transport, consumer);
+        let packet = rtp(AUDIO_PT, 9, 960, number, None, &vec![1; size]);
+        datagrams.push(call.sender.seal(&packet));
+    }
+    let (trains, seen) = call.carry(datagrams);
+    let sizes: Vec<_> = seen.iter().map(|it| it.packet.payload.len()).collect();
+    assert_eq!((trains, sizes), (2, vec![80, 70, 90, 75]));
+}
+
+#[test]
 fn audio_waits_for_no_more_than_a_train() {
     let mut call = Call::new(Repair::Rtx);
     let packet = rtp(AUDIO_PT, 9, 960, AUDIO_SSRC, None, &[1; 80]);
