@@ -253,10 +253,6 @@ impl Shard {
 }
 
 /// The memory of a list, for one of things that live elsewhere: collecting in place keeps it.
-#[expect(
-    clippy::unnecessary_filter_map,
-    reason = "a filter keeps the type, and so the lifetime"
-)]
 fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
     list.clear();
     list.into_iter().map_while(|_| None).collect()
