@@ -9,6 +9,7 @@ pub mod http;
 pub mod ice;
 mod metrics;
 pub mod model;
+pub mod observers;
 pub mod rooms;
 pub mod service;
 pub mod settings;

@@ -17,6 +17,7 @@ use crate::{
         Consumer, ConsumerLayers, ConsumerScore, DtlsParameters, DtlsState, Model, Plain, Producer,
         ProducerScore, Router, SrtpParameters, Transport, TransportKind, WebRtc,
     },
+    observers::Observers,
 };
 
 /// A key with several values.
@@ -54,13 +55,13 @@ pub struct RouterDump {
     pub id: Uuid,
     /// Its transports.
     pub transport_ids: Vec<Uuid>,
-    /// None yet.
+    /// Its RTP observers.
     pub rtp_observer_ids: Vec<Uuid>,
     /// Consumers by producer.
     pub map_producer_id_consumer_ids: Vec<KeyValues>,
     /// Producers by consumer.
     pub map_consumer_id_producer_id: Vec<KeyValue>,
-    /// None yet.
+    /// RTP observers by producer.
     pub map_producer_id_observer_ids: Vec<KeyValues>,
     /// None yet.
     pub map_data_producer_id_data_consumer_ids: Vec<KeyValues>,
@@ -78,7 +79,7 @@ pub struct RouterDump {
 
 impl RouterDump {
     /// Of `router`.
-    pub fn new(router: &Router, model: &Model) -> Self {
+    pub fn new(router: &Router, model: &Model, observers: &Observers) -> Self {
         let transports = router.transports.iter();
         let producers: Vec<&Producer> = transports
             .filter_map(|id| model.transports.get(id))
@@ -94,7 +95,7 @@ impl RouterDump {
         Self {
             id: router.id,
             transport_ids: router.transports.clone(),
-            rtp_observer_ids: Vec::new(),
+            rtp_observer_ids: observers.of_router(router.id),
             map_consumer_id_producer_id: pairs.collect(),
             map_producer_id_consumer_ids: producers
                 .iter()
@@ -103,7 +104,14 @@ impl RouterDump {
                     values: producer.consumers.clone(),
                 })
                 .collect(),
-            map_producer_id_observer_ids: Vec::new(),
+            map_producer_id_observer_ids: producers
+                .iter()
+                .map(|producer| KeyValues {
+                    key: producer.id,
+                    values: observers.of_producer(producer.id).to_vec(),
+                })
+                .filter(|listening| !listening.values.is_empty())
+                .collect(),
             map_data_producer_id_data_consumer_ids: Vec::new(),
             map_data_consumer_id_data_producer_id: Vec::new(),
             rtp_capabilities: router.record.rtp_capabilities.clone(),

@@ -3,6 +3,7 @@
 
 mod consumers;
 mod dumps;
+mod observers;
 mod producers;
 mod routers;
 mod stats;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 
 pub use consumers::*;
 pub use dumps::*;
+pub use observers::*;
 pub use producers::*;
 pub use routers::*;
 pub use stats::*;

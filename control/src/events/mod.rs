@@ -48,6 +48,9 @@ pub struct Event {
     /// The consumer concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer_id: Option<Uuid>,
+    /// The RTP observer concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtp_observer_id: Option<Uuid>,
     /// The room concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_id: Option<String>,

@@ -6,6 +6,7 @@ mod consumers;
 mod engine;
 mod events;
 mod listener;
+mod observers;
 mod openapi;
 mod page;
 mod probes;

@@ -9,7 +9,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{consumers, engine, events, producers, rooms, routers, transports};
+use super::{consumers, engine, events, observers, producers, rooms, routers, transports};
 use crate::service::Service;
 
 /// What is not told by the routes.
@@ -65,6 +65,12 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(consumers::preferred_layers))
         .routes(routes!(consumers::priority))
         .routes(routes!(consumers::enable_trace_event))
+        .routes(routes!(observers::create))
+        .routes(routes!(observers::dump, observers::close))
+        .routes(routes!(observers::add_producer))
+        .routes(routes!(observers::remove_producer))
+        .routes(routes!(observers::pause))
+        .routes(routes!(observers::resume))
         .routes(routes!(rooms::list))
         .routes(routes!(rooms::dump))
         .routes(routes!(rooms::kick))

@@ -30,7 +30,7 @@ pub use socket_io::layer;
 pub use view::{PeerView, RoomView};
 
 use crate::model::Owner;
-use speaker::SpeakerDetector;
+pub(crate) use speaker::SpeakerDetector;
 
 /// Peer under which producers made through the HTTP API are listed.
 pub(crate) const API_PEER: &str = "api";

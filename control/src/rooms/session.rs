@@ -349,6 +349,7 @@ impl Service {
             drop(self.unseat(&mut state, &Place { room, peer }));
         }
         self.hear(&mut state, now, &[]);
+        self.observe_levels(&mut state, now, &[]);
     }
 
     /// Takes the engine's audio levels.
@@ -360,7 +361,9 @@ impl Service {
                 Some((producer.router, level.producer, level.peak_dbov))
             })
             .collect();
-        self.hear(state, Instant::now(), &heard);
+        let now = Instant::now();
+        self.hear(state, now, &heard);
+        self.observe_levels(state, now, levels);
     }
 
     fn hear(&self, state: &mut State, now: Instant, levels: &[(Uuid, Uuid, i8)]) {

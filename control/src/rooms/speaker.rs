@@ -32,9 +32,9 @@ const SILENCE_DBOV: f32 = -127.0;
 /// One who is as low as that is not listed.
 const FORGOTTEN_DBOV: f32 = -120.0;
 
-/// Finds the active speaker of one room among its audio producers.
+/// Finds the active speaker among the audio producers that it hears.
 #[derive(Debug, Default)]
-pub(super) struct SpeakerDetector {
+pub(crate) struct SpeakerDetector {
     loudness: HashMap<Uuid, Loudness>,
     speaker: Option<Uuid>,
     /// Who is about to take over, and since when.
@@ -68,7 +68,7 @@ impl Loudness {
 
 impl SpeakerDetector {
     /// Takes one level of a producer, in dBov.
-    pub(super) fn hear(&mut self, now: Instant, producer: Uuid, dbov: i8) {
+    pub(crate) fn hear(&mut self, now: Instant, producer: Uuid, dbov: i8) {
         let entry = self.loudness.entry(producer).or_insert(Loudness {
             dbov: SILENCE_DBOV,
             at: now,
@@ -78,12 +78,12 @@ impl SpeakerDetector {
     }
 
     /// A producer is gone or paused.
-    pub(super) fn forget(&mut self, producer: Uuid) {
+    pub(crate) fn forget(&mut self, producer: Uuid) {
         self.loudness.remove(&producer);
     }
 
     /// The speaker, where there is a new one or none any more; `None` where nothing changed.
-    pub(super) fn decide(&mut self, now: Instant) -> Option<Option<Uuid>> {
+    pub(crate) fn decide(&mut self, now: Instant) -> Option<Option<Uuid>> {
         self.loudness.retain(|_, loudness| {
             loudness.fade(now);
             loudness.dbov > FORGOTTEN_DBOV

@@ -92,6 +92,7 @@ impl Service {
             self.tell_transport_closed(state, transport, *cause, asked_by);
         }
         for router in &closed.routers {
+            self.close_observers_of(state, router.id);
             self.emit(Event {
                 router_id: Some(router.id),
                 room_id: router.record.room.clone(),
@@ -156,6 +157,7 @@ impl Service {
             .rooms
             .tell_room_of(producer.router, asked_by, "producerClosed", &payload);
         state.rooms.forget_level(producer.router, producer.id);
+        state.observers.drop_producer(producer.id);
     }
 
     fn tell_transport_closed(

@@ -8,6 +8,7 @@ mod closing;
 mod consumers;
 mod dtls;
 mod engine_events;
+mod observers;
 mod plain;
 mod producers;
 mod routers;
@@ -37,6 +38,7 @@ use crate::{
     ice::IceCandidate,
     metrics::Counters,
     model::{DtlsFingerprint, DtlsParameters, DtlsRole, Model},
+    observers::Observers,
     rooms::Rooms,
     settings::Settings,
 };
@@ -73,6 +75,8 @@ pub struct State {
     pub model: Model,
     /// The rooms and their peers.
     pub rooms: Rooms,
+    /// RTP observers.
+    pub observers: Observers,
     dtls: dtls::DtlsTable,
     /// To be sent when the link to the engine opens.
     pub(crate) unwritten: Vec<Request>,

@@ -72,7 +72,7 @@ impl Service {
         let state = self.state();
         let routers = state.model.routers.values();
         routers
-            .map(|router| RouterDump::new(router, &state.model))
+            .map(|router| RouterDump::new(router, &state.model, &state.observers))
             .collect()
     }
 
@@ -82,7 +82,8 @@ impl Service {
     /// `not_found`.
     pub fn router(&self, id: Uuid) -> Result<RouterDump, ApiError> {
         let state = self.state();
-        Ok(RouterDump::new(state.model.router(id)?, &state.model))
+        let router = state.model.router(id)?;
+        Ok(RouterDump::new(router, &state.model, &state.observers))
     }
 
     /// Whether there is such a router.

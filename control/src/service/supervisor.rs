@@ -222,6 +222,7 @@ impl Service {
             }
             self.tell_dtls_state(state, id);
         }
+        self.take_over_observers(state, &snapshot.notes);
         self.take_over_rooms(state, &snapshot.notes, is_same_engine);
         let models = &state.model;
         let waiting = models.transports.values().filter_map(|transport| {

@@ -12,6 +12,7 @@ mod bad_input;
 mod dtls;
 mod engine_loss;
 mod events;
+mod observers;
 mod page;
 mod process;
 mod restart;
