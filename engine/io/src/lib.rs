@@ -3,7 +3,7 @@
 //!
 //! [`probe`] decides which back end the machine can have, [`bind_media`] and [`bind_plain`] make
 //! sockets, and [`open`] makes the [`Backend`] on the shard's own thread. `uring` is multishot
-//! receive into provided buffers and `sendmsg` requests on an io_uring; `mmsg` is epoll, `recvmmsg`
+//! receive into provided buffers and send requests on an io_uring; `mmsg` is epoll, `recvmmsg`
 //! and `sendmmsg`. Both behave alike and pass the same suite (`tests/backends.rs`).
 
 mod address;

@@ -23,6 +23,8 @@ use poll::Poll;
 use receive::Receiver;
 use wire::MmsgWire;
 
+pub(crate) use wire::{run_at, send_run};
+
 /// Messages taken by one call, where the options do not say.
 const DEFAULT_BUFFERS: u16 = 32;
 /// In the events of the poll: no socket of the table.

@@ -27,35 +27,62 @@ impl Wire for MmsgWire<'_> {
         counters: &mut IoCounters,
     ) {
         let mut at = from;
-        while let Some(rest) = messages.list().get(at..).filter(|rest| !rest.is_empty()) {
-            let slot = rest[0].slot;
-            let run = rest.iter().take_while(|next| next.slot == slot).count();
-            let Some(fd) = self.sockets.fd(slot) else {
-                results.extend(std::iter::repeat_n(libc::EBADF, run));
-                at += run;
-                continue;
-            };
-            counters.syscalls += 1;
-            if let Ok(sent @ 1..) = usize::try_from(call(fd, messages, at, run)) {
-                results.extend(std::iter::repeat_n(0, sent));
-                at += sent;
-                continue;
-            }
-            // The kernel tells an error only of the first message of a call.
-            let errno = io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or(libc::EIO);
-            if errno == libc::EINTR {
-                continue;
-            }
-            results.push(errno);
-            at += 1;
-            if rest[0].segments > 1 || rest[0].connected {
-                // It may have to go again, before the next messages.
+        while at < messages.list().len() {
+            let run = run_at(messages, at);
+            let fd = self.sockets.fd(messages.list()[at].slot);
+            if !send_run(fd, messages, at, run, results, counters) {
                 return;
             }
+            at += run;
         }
     }
+}
+
+/// How many messages from `at` on go by the same socket.
+pub(crate) fn run_at(messages: &Messages, at: usize) -> usize {
+    let rest = &messages.list()[at..];
+    let same = rest.iter().take_while(|next| next.slot == rest[0].slot);
+    same.count()
+}
+
+/// Sends the `run` messages from `from` on by their socket, in as few calls as can be, with outcomes as
+/// of [`Wire::transmit`]. False where it stopped at one that may have to go again before the next.
+pub(crate) fn send_run(
+    fd: Option<RawFd>,
+    messages: &Messages,
+    from: usize,
+    run: usize,
+    results: &mut Vec<i32>,
+    counters: &mut IoCounters,
+) -> bool {
+    let Some(fd) = fd else {
+        results.extend(std::iter::repeat_n(libc::EBADF, run));
+        return true;
+    };
+    let end = from + run;
+    let mut at = from;
+    while at < end {
+        counters.syscalls += 1;
+        if let Ok(sent @ 1..) = usize::try_from(call(fd, messages, at, end - at)) {
+            results.extend(std::iter::repeat_n(0, sent));
+            at += sent;
+            continue;
+        }
+        // The kernel tells an error only of the first message of a call.
+        let errno = io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO);
+        if errno == libc::EINTR {
+            continue;
+        }
+        results.push(errno);
+        let message = messages.list()[at];
+        at += 1;
+        if message.segments > 1 || message.connected {
+            return false;
+        }
+    }
+    true
 }
 
 /// Sends `run` messages of one socket from `at` on; how many went, or a negative number.

@@ -1,5 +1,5 @@
 //! The io_uring back end: one multishot `recvmsg` per socket fills buffers from a common pool, and
-//! a batch's `sendmsg` requests go in by one call.
+//! the sends of many sockets go in by one call; what one socket has many of goes by `sendmmsg`.
 //!
 //! Completions are handled when this asks for them only (IORING_SETUP_DEFER_TASKRUN), so receive
 //! buffers are taken during [`Backend::receive`], and all are back when it returns.

@@ -1,4 +1,4 @@
-//! `sendmsg` requests, and `send` where that will do.
+//! `send` and `sendmsg` requests; what one socket has many of goes by `sendmmsg`.
 
 use io_uring::{opcode, squeue, types};
 use weirgate_shard::Path;
@@ -6,11 +6,17 @@ use weirgate_shard::Path;
 use super::completions::Operation;
 use super::ring::Ring;
 use crate::counters::IoCounters;
+use crate::mmsg::{run_at, send_run};
 use crate::outgoing::{Messages, Way, Wire};
 use crate::socket::SocketTable;
 
 /// No outcome yet.
 const PENDING: i32 = -1;
+
+/// From so many messages of one socket on, one call for them is cheaper than a request for each:
+/// requests cost more, and nobody else gets the core while the kernel carries them out, its own packet
+/// thread included. Messages of many sockets are cheaper as requests, all handed in by one call.
+const LONG_RUN: usize = 8;
 
 /// Sends by the registered files of a ring.
 pub(super) struct UringWire<'a> {
@@ -23,8 +29,9 @@ impl Wire for UringWire<'_> {
         self.sockets.way(path)
     }
 
-    /// Hands in all messages by one call. They are carried out within it, in order: a request that
-    /// may not wait (MSG_DONTWAIT) fails where it would have to, instead of being put off.
+    /// Sends a long run of one socket, or hands in all messages before the next such run by one call.
+    /// They are carried out within it, in order: a request that may not wait (MSG_DONTWAIT) fails
+    /// where it would have to, instead of being put off.
     fn transmit(
         &mut self,
         messages: &Messages,
@@ -32,7 +39,13 @@ impl Wire for UringWire<'_> {
         results: &mut Vec<i32>,
         counters: &mut IoCounters,
     ) {
-        let list = &messages.list()[from..];
+        let run = run_at(messages, from);
+        if run >= LONG_RUN {
+            let fd = self.sockets.fd(messages.list()[from].slot);
+            send_run(fd, messages, from, run, results, counters);
+            return;
+        }
+        let list = &messages.list()[from..before_long_run(messages, from)];
         results.resize(list.len(), PENDING);
         let mut pending = 0;
         for (index, message) in list.iter().enumerate() {
@@ -58,6 +71,19 @@ impl Wire for UringWire<'_> {
             *result = libc::EIO;
         }
     }
+}
+
+/// Where the next long run begins, or the end.
+fn before_long_run(messages: &Messages, from: usize) -> usize {
+    let mut at = from;
+    while at < messages.list().len() {
+        let run = run_at(messages, at);
+        if run >= LONG_RUN {
+            break;
+        }
+        at += run;
+    }
+    at
 }
 
 /// Sends message `index` by the socket in a slot.

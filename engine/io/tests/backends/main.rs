@@ -43,6 +43,7 @@ on_each_back_end! {
         joining_can_be_turned_off,
         segmentation_can_be_turned_off,
         more_trains_than_one_call_takes_stay_in_order,
+        long_and_short_runs_of_sockets_stay_in_order,
         trains_of_several_sockets_stay_in_order_per_destination;
     pressure:
         more_datagrams_than_buffers_all_arrive,

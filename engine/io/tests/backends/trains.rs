@@ -119,3 +119,31 @@ pub(crate) fn trains_of_several_sockets_stay_in_order_per_destination(kind: IoKi
         assert_eq!(from, addrs[to]);
     }
 }
+
+/// Many messages of one socket at once may go another way than a few of many sockets.
+pub(crate) fn long_and_short_runs_of_sockets_stay_in_order(kind: IoKind) {
+    let mut bench = Bench::new(kind);
+    bench.add_local(0);
+    bench.add_local(1);
+    let ends = [peer([127, 0, 0, 1]), peer([127, 0, 0, 1])];
+    let runs = [3, 20, 1, 1, 2, 40, 7, 9];
+    let mut sent = Vec::new();
+    for (socket, run) in (0..).map(|turn| turn % 2).zip(runs) {
+        for _ in 0..run {
+            for end in &ends {
+                let path = path(socket, end.local_addr().unwrap());
+                sent.push((path, payload(sent.len() as u32, 60)));
+            }
+        }
+    }
+    let batch = sent.iter().map(|(path, bytes)| (*path, &bytes[..]));
+    assert_eq!(bench.send(batch), []);
+    for end in &ends {
+        let to_it = sent
+            .iter()
+            .filter(|(path, _)| path.remote == end.local_addr().unwrap());
+        for (_, bytes) in to_it {
+            assert_eq!(next(end), *bytes);
+        }
+    }
+}
