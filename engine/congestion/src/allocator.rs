@@ -7,11 +7,12 @@
 
 use crate::{NEVER_US, millis};
 
-/// What is left of the target for steps up.
+/// What is left of the target for steps up: those to another spatial layer begin with a key frame.
 const CLIMB_SHARE: f64 = 0.95;
+const SPATIAL_CLIMB_SHARE: f64 = 0.90;
 /// A step up has to fit for this long.
 const HOLD_US: u64 = millis(500);
-const MAX_HOLD_US: u64 = millis(16_000);
+const MAX_HOLD_US: u64 = millis(8_000);
 /// A step to what is this much less than the target is a small one, and is not held for long.
 const SMALL_STEP: u64 = 2;
 const MAX_SMALL_HOLD_US: u64 = millis(2_000);
@@ -86,8 +87,9 @@ pub struct Allocation {
     /// Since when a higher layer fits.
     fits_since_us: Option<u64>,
     climbed_us: Option<u64>,
-    /// Steps up that did not last, in a row.
+    /// Steps up that did not last, in a row, and when the last one was taken back.
     flaps: u8,
+    flapped_us: u64,
     /// A result in the making.
     trial: Option<usize>,
 }
@@ -109,14 +111,24 @@ pub fn allocate(
     allocations: &mut [Allocation],
 ) -> Summary {
     let climb_bps = (target_bps as f64 * CLIMB_SHARE) as u64;
-    fill(climb_bps, demands, allocations, |demand, _| demand.top());
+    fill(
+        climb_bps,
+        demands,
+        allocations,
+        |demand, _| demand.top(),
+        Allocation::climb_bps,
+    );
     let mut again_us = NEVER_US;
     for (demand, allocation) in demands.iter().zip(allocations.iter_mut()) {
         again_us = again_us.min(allocation.consider(now_us, demand, target_bps));
     }
-    fill(target_bps, demands, allocations, |_, allocation| {
-        allocation.layer
-    });
+    fill(
+        target_bps,
+        demands,
+        allocations,
+        |_, allocation| allocation.layer,
+        |_, layer| layer.bps,
+    );
     let mut bps = 0;
     for (demand, allocation) in demands.iter().zip(allocations) {
         allocation.conclude(now_us, demand);
@@ -134,12 +146,26 @@ pub fn wanted_bps(demands: &[Demand<'_>]) -> u64 {
         .sum()
 }
 
-/// Fills the trials of all consumers from nothing, each up to its limit.
+/// What the consumers' present layers take, in bit/s, as far as they are still there.
+pub fn taken_bps(demands: &[Demand<'_>], allocations: &[Allocation]) -> u64 {
+    demands
+        .iter()
+        .zip(allocations)
+        .filter_map(|(demand, allocation)| {
+            let layer = demand.at_most(allocation.id?).min(demand.top())?;
+            Some(demand.layers[layer].bps)
+        })
+        .sum()
+}
+
+/// Fills the trials of all consumers from nothing, each up to its limit; `cost` is what a layer takes
+/// for this.
 fn fill(
     target_bps: u64,
     demands: &[Demand<'_>],
     allocations: &mut [Allocation],
     limit: impl Fn(&Demand<'_>, &Allocation) -> Option<usize>,
+    cost: impl Fn(&Allocation, &LayerRate) -> u64,
 ) {
     let mut left_bps = target_bps;
     for (demand, allocation) in demands.iter().zip(allocations.iter_mut()) {
@@ -160,8 +186,10 @@ fn fill(
                     continue;
                 }
                 let limit = limit(demand, allocation);
-                if let Some((step, bps)) = demand.step(allocation.trial, limit, left_bps) {
-                    left_bps = left_bps + demand.bps_at(allocation.trial) - bps;
+                let cost = |index: usize| cost(allocation, &demand.layers[index]);
+                let room_bps = left_bps + allocation.trial.map_or(0, cost);
+                if let Some(step) = demand.step(allocation.trial, limit, room_bps, cost) {
+                    left_bps = room_bps - cost(step);
                     allocation.trial = Some(step);
                     has_stepped = true;
                 }
@@ -206,18 +234,16 @@ impl Demand<'_> {
         index.map_or(0, |index| self.layers[index].bps)
     }
 
-    /// The next higher layer, up to the limit, that fits into what is left, and its rate.
+    /// The next higher layer, up to the limit, that fits.
     fn step(
         &self,
         from: Option<usize>,
         limit: Option<usize>,
-        left_bps: u64,
-    ) -> Option<(usize, u64)> {
-        let room_bps = left_bps + self.bps_at(from);
+        room_bps: u64,
+        cost: impl Fn(usize) -> u64,
+    ) -> Option<usize> {
         let next = from.map_or(0, |from| from + 1);
-        (next..=limit?)
-            .map(|index| (index, self.layers[index].bps))
-            .find(|&(_, bps)| bps <= room_bps)
+        (next..=limit?).find(|&index| cost(index) <= room_bps)
     }
 }
 
@@ -228,6 +254,16 @@ impl LayerRate {
 }
 
 impl Allocation {
+    /// What a layer is reckoned to take where a step up to it is weighed.
+    fn climb_bps(&self, layer: &LayerRate) -> u64 {
+        let is_switch = self.id.is_some_and(|(spatial, _)| layer.spatial > spatial);
+        if is_switch {
+            (layer.bps as f64 * (CLIMB_SHARE / SPATIAL_CLIMB_SHARE)) as u64
+        } else {
+            layer.bps
+        }
+    }
+
     /// Sets `layer` to the highest layer it may have now: what it had, or, where the trial has
     /// found higher ones to fit for long enough, those. When to ask again.
     fn consider(&mut self, now_us: u64, demand: &Demand<'_>, target_bps: u64) -> u64 {
@@ -246,15 +282,16 @@ impl Allocation {
         }
         let fits_since_us = *self.fits_since_us.get_or_insert(now_us);
         // Where a step did not last the next is the smallest there is: less of it is too much.
+        let flaps = self.flaps(now_us);
         let step = match self.layer {
-            Some(layer) if self.flaps > 0 => Some(layer + 1),
+            Some(layer) if flaps > 0 => Some(layer + 1),
             _ => self.trial,
         };
         let is_small = demand.bps_at(step) * SMALL_STEP <= target_bps;
         let had_all = self.reason == Reason::Preferred && self.preferred != demand.preferred;
         let due_us = match had_all {
             true => now_us,
-            false => fits_since_us + self.hold_us(is_small),
+            false => fits_since_us + self.hold_us(flaps, is_small),
         };
         if now_us < due_us {
             return due_us;
@@ -275,10 +312,11 @@ impl Allocation {
                 .climbed_us
                 .is_some_and(|at_us| now_us.saturating_sub(at_us) < FLAP_US);
             self.flaps = if is_flap {
-                self.flaps.saturating_add(1)
+                self.flaps(now_us).saturating_add(1)
             } else {
                 0
             };
+            self.flapped_us = now_us;
         }
         self.layer = self.trial;
         self.preferred = demand.preferred;
@@ -298,8 +336,15 @@ impl Allocation {
         };
     }
 
+    /// Steps up that did not last: with time they count for less.
+    fn flaps(&self, now_us: u64) -> u8 {
+        let passed = now_us.saturating_sub(self.flapped_us) / FLAP_US;
+        self.flaps
+            .saturating_sub(passed.min(u64::from(u8::MAX)) as u8)
+    }
+
     /// How long a higher layer has to fit. One that has nothing waits no longer for having had more.
-    fn hold_us(&self, is_small: bool) -> u64 {
+    fn hold_us(&self, flaps: u8, is_small: bool) -> u64 {
         if self.id.is_none() {
             return HOLD_US;
         }
@@ -308,7 +353,7 @@ impl Allocation {
         } else {
             MAX_HOLD_US
         };
-        HOLD_US.saturating_mul(1 << self.flaps.min(8)).min(most_us)
+        HOLD_US.saturating_mul(1 << flaps.min(8)).min(most_us)
     }
 }
 
@@ -392,19 +437,19 @@ mod tests {
         };
         assert_eq!(run(0, 300_000), (Some(0), NEVER_US));
         assert_eq!(run(100, 510_000), (Some(0), NEVER_US), "no margin");
-        assert_eq!(run(200, 550_000), (Some(0), millis(700)));
-        assert_eq!(run(699, 550_000), (Some(0), millis(700)));
-        assert_eq!(run(700, 550_000), (Some(1), NEVER_US));
+        assert_eq!(run(200, 560_000), (Some(0), millis(700)));
+        assert_eq!(run(699, 560_000), (Some(0), millis(700)));
+        assert_eq!(run(700, 560_000), (Some(1), NEVER_US));
         assert_eq!(run(800, 501_000), (Some(1), NEVER_US), "still fits");
         assert_eq!(run(900, 499_000), (Some(0), NEVER_US));
         assert_eq!(
-            run(1_000, 550_000),
+            run(1_000, 560_000),
             (Some(0), millis(2_000)),
             "it did not last"
         );
-        assert_eq!(run(2_000, 550_000), (Some(1), NEVER_US));
+        assert_eq!(run(2_000, 560_000), (Some(1), NEVER_US));
         assert_eq!(run(20_000, 499_000), (Some(0), NEVER_US), "this one did");
-        assert_eq!(run(20_100, 550_000), (Some(0), millis(20_600)));
+        assert_eq!(run(20_100, 560_000), (Some(0), millis(20_600)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod pacer;
 mod probing;
 mod rate_meter;
 mod send_side;
+mod trains;
 
 pub use pacer::Pacer;
 pub use probing::{ClusterId, ProbeCluster};

@@ -7,6 +7,8 @@ use crate::{NEVER_US, millis};
 /// The rate that leaves, by the target: above it, since the target is a mean, but not so much that
 /// a key frame fills the path's queue and so looks like a path that carries less.
 const PACE_FACTOR: f64 = 1.25;
+/// The same while the path's own queue grows or is long: what the path carries.
+const CONGESTED_PACE_FACTOR: f64 = 1.1;
 /// Slower is no use.
 const MIN_RATE_BPS: f64 = 100_000.0;
 /// What may leave at once, as time at the target.
@@ -15,8 +17,10 @@ const BURST_US: u64 = millis(5);
 const WIDE_BURST_US: u64 = millis(20);
 /// The target is well over what is sent from this factor on.
 const WIDE_FACTOR: u64 = 2;
-/// The rate is raised where the queue would take longer than this.
+/// The rate is raised where the queue would take longer than this, up to this factor of the target:
+/// more would only fill the path's queue instead.
 const DRAIN_US: u64 = millis(250);
+const MAX_PACE_FACTOR: f64 = 2.5;
 
 /// Paces what leaves towards one receiver, other than audio, which neither asks nor counts.
 ///
@@ -30,6 +34,8 @@ pub struct Pacer {
     /// What may leave; below zero after a packet that was larger than that.
     tokens_bytes: f64,
     updated_us: u64,
+    /// The path's own queue is long.
+    is_congested: bool,
     /// Something was left in the queue: a late turn may make up for the time.
     is_backlogged: bool,
     /// When the present queue has to be gone.
@@ -53,6 +59,7 @@ impl Pacer {
             burst_us: BURST_US,
             tokens_bytes: 0.0,
             updated_us: now_us,
+            is_congested: false,
             is_backlogged: false,
             drain_by_us: None,
             probe: None,
@@ -66,6 +73,12 @@ impl Pacer {
         self.target_bps = target_bps as f64;
         let has_room = target_bps >= sent_bps.saturating_mul(WIDE_FACTOR);
         self.burst_us = if has_room { WIDE_BURST_US } else { BURST_US };
+    }
+
+    /// Tells whether the path's own queue grows or is long ([`crate::SendSide::is_congested`]): then
+    /// what leaves is no faster than the path takes it, whatever waits.
+    pub const fn set_congested(&mut self, is_congested: bool) {
+        self.is_congested = is_congested;
     }
 
     /// Bytes that may leave now, with `queued_bytes` waiting. While it is over zero another
@@ -156,12 +169,16 @@ impl Pacer {
 
     /// The rate that leaves, raised where the queue would not be gone in time.
     fn rate_bps(&self, now_us: u64, queued_bytes: u64) -> f64 {
+        if self.is_congested {
+            return (CONGESTED_PACE_FACTOR * self.target_bps).max(MIN_RATE_BPS);
+        }
         let left_us = self.drain_by_us.map_or(DRAIN_US, |by_us| {
             by_us.saturating_sub(now_us).clamp(self.burst_us, DRAIN_US)
         });
         let owed_bytes = queued_bytes as f64 - self.tokens_bytes.min(0.0);
         let drain_bps = crate::rate_bps(owed_bytes, left_us as f64);
-        self.paced_bps().max(drain_bps)
+        let most_bps = MAX_PACE_FACTOR * self.target_bps;
+        self.paced_bps().max(drain_bps.min(most_bps))
     }
 
     fn paced_bps(&self) -> f64 {
@@ -252,14 +269,18 @@ mod tests {
     }
 
     #[test]
-    fn no_queue_takes_much_longer_than_a_quarter_of_a_second() {
-        let (last_us, _) = *drain(&mut pacer(100_000), 200, 0).last().unwrap();
-        assert!(last_us <= DRAIN_US + 20_000, "{last_us}");
+    fn a_queue_that_would_take_long_leaves_faster_but_not_at_any_rate() {
+        let last_us = |packets| drain(&mut pacer(1_000_000), packets, 0).last().unwrap().0;
+        // 250 ms at 1.92 Mbit/s.
+        assert!((230_000..=DRAIN_US + 20_000).contains(&last_us(50)));
+        // 240,000 bytes at 2.5 Mbit/s.
+        let long_us = last_us(200);
+        assert!((740_000..=780_000).contains(&long_us), "{long_us}");
     }
 
     #[test]
     fn no_packet_waits_longer_where_more_comes() {
-        let mut pacer = pacer(100_000);
+        let mut pacer = pacer(1_200_000);
         let mut queue = std::collections::VecDeque::new();
         let mut longest_us = 0;
         for now_us in (0..millis(3_000)).step_by(1_000) {

@@ -8,6 +8,7 @@ use crate::loss::{LossContext, LossEstimate};
 use crate::millis;
 use crate::probing::{ClusterId, ProbeCluster, ProbeContext, ProbeMeasure, ProbeSchedule};
 use crate::rate_meter::RateMeter;
+use crate::trains::Trains;
 
 /// A deadline that never comes.
 pub const NEVER_US: u64 = u64::MAX;
@@ -38,13 +39,19 @@ const CLEAN_REPORTS: u32 = 5;
 const FEEDBACK_FRESH_US: u64 = millis(5_000);
 /// The application counts as limited for this long after it was.
 const LIMITED_RECENTLY_US: u64 = millis(3_000);
+/// An estimate of which less than this share arrives is not used.
+const USED_SHARE: f64 = 0.85;
+/// Nothing but padding left for this long.
+const SILENT_US: u64 = millis(1_000);
 /// A poll is due at least this often, so that the state follows also when nothing happens.
 const POLL_US: u64 = millis(1_000);
-/// What was sent this long ago and before still shows in what arrives.
-const JUST_LIMITED_US: u64 = millis(300);
-/// The rate of so many arrivals, over so long, can be told.
-const MIN_LATEST_PACKETS: u32 = 5;
-const MIN_LATEST_US: u64 = millis(10);
+/// The highest rate of a train of so long, and of up to twice that, is remembered.
+const BURST_WINDOW_US: u64 = millis(15_000);
+/// What is sent waits longer than this: the target is lower until it does not, by the share of
+/// [`DRAIN_US`] that is over it.
+const LONG_QUEUE_US: u64 = millis(100);
+const DRAIN_US: f64 = 2_000_000.0;
+const MIN_DRAIN_SHARE: f64 = 0.6;
 const FIRST_RTT_US: u64 = millis(200);
 const MAX_RTT_US: u64 = millis(10_000);
 
@@ -84,38 +91,6 @@ struct ActiveProbe {
     until_us: u64,
 }
 
-/// What arrived by one feedback message.
-#[derive(Debug, Default)]
-struct LatestArrivals {
-    first_us: u64,
-    last_us: u64,
-    packets: u32,
-    /// Without the first packet: its time is not in the span.
-    bytes: u64,
-}
-
-impl LatestArrivals {
-    #[inline]
-    fn arrived(&mut self, arrival_us: u64, bytes: u64) {
-        if self.packets == 0 {
-            self.first_us = arrival_us;
-        } else {
-            self.bytes += bytes;
-        }
-        self.last_us = self.last_us.max(arrival_us);
-        self.packets += 1;
-    }
-
-    /// Their rate; 0 where there are too few to tell.
-    fn bps(&self) -> f64 {
-        let span_us = self.last_us.saturating_sub(self.first_us);
-        if self.packets < MIN_LATEST_PACKETS || span_us < MIN_LATEST_US {
-            return 0.0;
-        }
-        crate::rate_bps(self.bytes as f64, span_us as f64)
-    }
-}
-
 /// Receiver reports of the stretch of time under way.
 #[derive(Debug, Default)]
 struct Reports {
@@ -148,7 +123,13 @@ pub struct SendSide {
     schedule: ProbeSchedule,
     active_probe: Option<ActiveProbe>,
     sent_rate: RateMeter,
-    latest: LatestArrivals,
+    /// When something else than padding last left.
+    media_us: u64,
+    trains: Trains,
+    /// The most of that in this window, which ends then, and in the one before.
+    burst_bps: f64,
+    earlier_burst_bps: f64,
+    burst_until_us: u64,
     reports: Reports,
     /// Stretches almost without loss, in a row.
     clean_reports: u32,
@@ -184,7 +165,11 @@ impl SendSide {
             schedule: ProbeSchedule::new(now_us, target_bps),
             active_probe: None,
             sent_rate: RateMeter::default(),
-            latest: LatestArrivals::default(),
+            media_us: now_us,
+            trains: Trains::default(),
+            burst_bps: 0.0,
+            earlier_burst_bps: 0.0,
+            burst_until_us: now_us + BURST_WINDOW_US,
             reports: Reports::default(),
             clean_reports: 0,
             reference: None,
@@ -213,6 +198,17 @@ impl SendSide {
     /// So much less than the target is sent that the path does not show what it carries.
     pub const fn is_application_limited(&self) -> bool {
         self.application.is_limited()
+    }
+
+    /// The most that arrived at a time, of late, in bit/s: what the path carries of all that shares
+    /// it, or less.
+    pub fn burst_bps(&self) -> u64 {
+        self.burst_bps.max(self.earlier_burst_bps) as u64
+    }
+
+    /// A queue grows, or a long one stands: what leaves now only makes it longer.
+    pub fn is_congested(&self, now_us: u64) -> bool {
+        self.delay.is_overused(now_us) || self.delay.standing_us(now_us) > LONG_QUEUE_US
     }
 
     /// Share of bytes lost over the last seconds, 0 to 1.
@@ -267,7 +263,6 @@ impl SendSide {
         reference_time: i32,
     ) {
         let mut arrival_us = self.arrival_base_us(reference_time);
-        self.latest = LatestArrivals::default();
         // When the packet left that arrived last.
         let mut newest: Option<u64> = None;
         let mut newest_us = 0;
@@ -288,6 +283,7 @@ impl SendSide {
             self.unreported_since_us = None;
             self.stalled_us = None;
             self.rtt(now_us.saturating_sub(sent_us));
+            self.note_burst(now_us);
             self.conclude(now_us);
         } else {
             // Nothing arrived, which losses have to take account of.
@@ -407,6 +403,7 @@ impl SendSide {
         if matches!(kind, PacketKind::Padding { .. }) {
             return;
         }
+        self.media_us = now_us;
         self.sent_rate.add(now_us, u64::from(bytes));
         if self.application.sent(now_us, bytes) {
             self.acknowledged.expect_jump();
@@ -456,7 +453,7 @@ impl SendSide {
         }
         let is_limited = self.application.is_limited();
         self.acknowledged.arrived(arrival_us, bytes, is_limited);
-        self.latest.arrived(arrival_us, bytes);
+        self.trains.arrived(packet.sent_us, arrival_us, bytes);
         if packet.cluster.is_none() && packet.fate != Fate::Repeated {
             self.delay.arrived(now_us, packet.sent_us, arrival_us);
             return Some(packet.sent_us);
@@ -486,7 +483,7 @@ impl SendSide {
         let (sent_us, bytes) = (packet.sent_us, u64::from(packet.bytes));
         self.measure
             .arrived(packet.cluster?, sent_us, arrival_us, bytes);
-        self.delay.interrupt();
+        self.delay.interrupt(arrival_us);
         Some(sent_us)
     }
 
@@ -495,9 +492,7 @@ impl SendSide {
         let acknowledged_bps = self.acknowledged.bps();
         let present_bps = self.delay.bps();
         let probe_bps = self.measure.take_result().and_then(|result| {
-            if !result.is_full {
-                self.loss.probed(result.bps);
-            }
+            self.loss.probed(result.bps);
             if result.bps >= present_bps {
                 self.acknowledged.expect_jump();
                 Some(result.bps)
@@ -509,10 +504,15 @@ impl SendSide {
         });
         let seen = Throughput {
             acknowledged_bps,
-            full_bps: self.full_bps(now_us),
+            full_bps: self.full_bps(),
             probe_bps,
         };
         let update = self.delay.update(now_us, &seen);
+        if let Some(bps) = acknowledged_bps {
+            // What arrives is of a moment ago: less may be sent since.
+            let sent_bps = self.sent_rate.rate_bps(now_us) as f64;
+            self.delay.carries(now_us, bps.min(sent_bps));
+        }
         if self.delay.bps() < self.min_bps {
             self.delay.set_bps(now_us, self.min_bps);
         }
@@ -524,14 +524,32 @@ impl SendSide {
         }
     }
 
-    /// The rate that arrives if the link is full. Where the application has just begun to use what
-    /// it may, the last arrivals show it sooner than windows do that began before.
-    fn full_bps(&self, now_us: u64) -> Option<f64> {
-        let full_bps = self.acknowledged.full_bps()?;
-        if !self.application.was_limited(now_us, JUST_LIMITED_US) {
-            return Some(full_bps);
+    /// The rate that arrives if the link is full. That of a train shows better what the path carries
+    /// where less arrives than the estimate, as it is not used or only just; and where the path carries
+    /// less than a moment ago.
+    fn full_bps(&self) -> Option<f64> {
+        let estimate_bps = self.delay.bps();
+        let train_bps = self.trains.bps().min(estimate_bps);
+        match self.acknowledged.full_bps() {
+            full_bps if train_bps <= 0.0 => full_bps,
+            Some(full_bps) if !self.delay.is_sudden() => {
+                let is_used = full_bps >= USED_SHARE * estimate_bps;
+                Some(if is_used {
+                    full_bps
+                } else {
+                    full_bps.max(train_bps)
+                })
+            }
+            _ => Some(train_bps),
         }
-        Some(full_bps.max(self.latest.bps()))
+    }
+
+    fn note_burst(&mut self, now_us: u64) {
+        if now_us >= self.burst_until_us {
+            self.earlier_burst_bps = std::mem::take(&mut self.burst_bps);
+            self.burst_until_us = now_us + BURST_WINDOW_US;
+        }
+        self.burst_bps = self.burst_bps.max(self.trains.bps());
     }
 
     fn weigh_reports(&mut self, now_us: u64, since_us: u64, reports: &Reports) {
@@ -569,7 +587,9 @@ impl SendSide {
         self.loss.update(&LossContext {
             ceiling_bps: self.ceiling_bps(),
             acknowledged_bps,
-            application_limited: self.application.is_limited(),
+            application_limited: self.application.is_limited()
+                || self.delay.is_shared()
+                    && acknowledged_bps.is_some_and(|bps| bps < USED_SHARE * self.target_bps),
             min_bps: self.min_bps,
             max_bps: self.max_bps,
         });
@@ -587,10 +607,10 @@ impl SendSide {
 
     fn set_target(&mut self, now_us: u64) {
         let limit_bps = self.loss.limit_bps().unwrap_or(f64::INFINITY);
-        self.target_bps = self
-            .ceiling_bps()
-            .min(limit_bps)
-            .clamp(self.min_bps, self.max_bps);
+        let long_us = self.delay.standing_us(now_us).saturating_sub(LONG_QUEUE_US);
+        let share = (1.0 - long_us as f64 / DRAIN_US).max(MIN_DRAIN_SHARE);
+        let bps = share * self.ceiling_bps().min(limit_bps);
+        self.target_bps = bps.clamp(self.min_bps, self.max_bps);
         self.application.set_target(self.target_bps);
         let context = self.probe_context(now_us);
         self.schedule.target(now_us, &context);
@@ -624,10 +644,12 @@ impl SendSide {
             wanted_bps: self.wanted_bps,
             is_overused: self.delay.is_overused(now_us),
             overused_us: self.delay.overused_us(),
+            standing_us: self.delay.standing_us(now_us),
             is_capacity_known: self.delay.is_capacity_known(),
             loss: self.loss.state(),
-            is_limited: self.application.is_limited(),
+            is_limited: self.application.is_limited() || self.delay.is_capped(),
             was_limited: self.application.was_limited(now_us, LIMITED_RECENTLY_US),
+            is_silent: now_us.saturating_sub(self.media_us) > SILENT_US,
         }
     }
 }

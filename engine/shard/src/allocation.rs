@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weirgate_congestion::allocator::{
-    self, Allocation, Demand, Kind, LayerRate, Reason, Summary, wanted_bps,
+    self, Allocation, Demand, Kind, LayerRate, Reason, Summary, taken_bps, wanted_bps,
 };
 use weirgate_wire::{Layers, MediaKind};
 
@@ -101,7 +101,8 @@ impl Shard {
         let mut allocations = std::mem::take(&mut wishes.allocations);
         let memory = std::mem::take(&mut wishes.demands);
         let demands = wishes.demands(memory);
-        let target_bps = target_bps(transport, wishes.least_bps());
+        let taken_bps = taken_bps(&demands, &allocations);
+        let target_bps = target_bps(now, transport, taken_bps, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
         transport.allocate_at = (now + INTERVAL).min(Timestamp::from_micros(again_us));
@@ -260,8 +261,12 @@ fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
 
 /// What the consumers of a transport may take. Before anything is known of the path the first
 /// guess does not hold back what is needed to learn more.
-fn target_bps(transport: &Transport, least_bps: u64) -> u64 {
-    let target_bps = transport.outgoing_bps().unwrap_or(u64::MAX >> 8);
+fn target_bps(now: Timestamp, transport: &mut Transport, taken_bps: u64, least_bps: u64) -> u64 {
+    let is_paced = transport.is_paced();
+    let target_bps = match &mut transport.downlink {
+        Some(downlink) if is_paced => downlink.allocatable_bps(now, taken_bps),
+        _ => transport.outgoing_bps().unwrap_or(u64::MAX >> 8),
+    };
     let is_measured = transport
         .downlink
         .as_ref()

@@ -306,7 +306,9 @@ impl Consumer {
         let wait = self
             .rtt
             .unwrap_or(Duration::from_millis(20))
-            .min(Duration::from_millis(200));
+            .min(Duration::from_millis(200))
+            * 3
+            / 4;
         let recent = &mut self.recent_resends[usize::from(sequence) % RECENT_RESENDS];
         if recent.0 == sequence && recent.1 > Timestamp::ZERO && now.since(recent.1) < wait {
             return false;

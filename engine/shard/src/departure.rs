@@ -29,7 +29,7 @@ use crate::{Path, Timestamp};
 /// Room for header, extensions, original sequence number and tag around a payload.
 pub(crate) const OVERHEAD_BYTES: usize = 12 + 4 + 160 + 2 + equal_sizes::MAX_PADDING_BYTES + 16;
 /// Video older than this is not worth sending: its consumer goes on at the next key frame.
-const MAX_VIDEO_AGE: Duration = Duration::from_millis(500);
+const MAX_VIDEO_AGE: Duration = Duration::from_millis(800);
 
 /// What a packet on its way out touches, beside its transport.
 pub(crate) struct Gate<'a> {

@@ -11,6 +11,17 @@ const NEWS_PERCENT: u64 = 3;
 const WANTED_MORE_PERCENT: u64 = 120;
 const WANTED_LESS_PERCENT: u64 = 80;
 
+/// What is taken and no more than this over the target, in percent, fits: both are measured.
+const AS_GOOD_PERCENT: u64 = 5;
+/// What is taken may be over the target by this, in percent, for as long as [`Downlink::patience_us`]
+/// tells.
+const OVER_PERCENT: u64 = 25;
+/// The patience of one that has next to nothing of what the path carries.
+const MAX_PATIENCE_US: f64 = 1_500_000.0;
+
+/// Headers of IPv4 and UDP: a link carries them too, and the packets of probes are small.
+const HEADERS_BYTES: usize = 28;
+
 #[derive(Debug)]
 pub(crate) struct Downlink {
     estimate: SendSide,
@@ -22,6 +33,8 @@ pub(crate) struct Downlink {
     /// Target of the last allocation.
     allocated_bps: u64,
     wanted_bps: u64,
+    /// Since when more is taken than the target.
+    over_since: Option<Timestamp>,
 }
 
 impl Downlink {
@@ -37,11 +50,37 @@ impl Downlink {
             has_remb: false,
             allocated_bps: 0,
             wanted_bps: 0,
+            over_since: None,
         }
     }
 
     pub(crate) const fn target_bps(&self) -> u64 {
         self.estimate.target_bps()
+    }
+
+    /// What may be allocated where the present layers take that much: the target, or for a time what
+    /// they take. A queue that grows may be another's doing, and gone before layers had to change; of
+    /// several that share a path the one with the most of it gives way first.
+    pub(crate) fn allocatable_bps(&mut self, now: Timestamp, taken_bps: u64) -> u64 {
+        let target_bps = self.target_bps();
+        if taken_bps * 100 <= target_bps * (100 + AS_GOOD_PERCENT) {
+            self.over_since = None;
+            return target_bps.max(taken_bps);
+        }
+        let since = *self.over_since.get_or_insert(now);
+        let is_little = taken_bps * 100 <= target_bps * (100 + OVER_PERCENT);
+        let over_us = now.since(since).as_micros() as u64;
+        if is_little && over_us < self.patience_us(taken_bps) {
+            taken_bps
+        } else {
+            target_bps
+        }
+    }
+
+    fn patience_us(&self, taken_bps: u64) -> u64 {
+        let share = taken_bps as f64 / self.estimate.burst_bps().max(1) as f64;
+        let rest = 1.0 - share.min(1.0);
+        (MAX_PATIENCE_US * rest * rest) as u64
     }
 
     /// The target is more than a first guess: half a second of what arrives has been seen, or the
@@ -181,6 +220,7 @@ impl Downlink {
         bytes: usize,
         kind: PacketKind,
     ) {
+        let bytes = bytes + HEADERS_BYTES;
         if kind != PacketKind::Audio {
             self.pacer.spend(bytes as u64);
         }
@@ -199,5 +239,7 @@ impl Downlink {
     fn repace(&mut self, now: Timestamp) {
         let sent_bps = self.estimate.sent_bps(now.as_micros());
         self.pacer.set_target(self.target_bps(), sent_bps);
+        self.pacer
+            .set_congested(self.estimate.is_congested(now.as_micros()));
     }
 }

@@ -1,4 +1,5 @@
-//! What a source stream takes, layer by layer, over about the last second.
+//! What a source stream takes, layer by layer, over about the last two seconds: over one second the
+//! base layer of a browser's fifteen frames has three or four, and its rate would swing by a quarter.
 
 use crate::Timestamp;
 
@@ -7,12 +8,15 @@ use crate::Timestamp;
 pub(crate) const SPATIAL_LAYERS: usize = 4;
 pub(crate) const TEMPORAL_LAYERS: usize = 4;
 const CELLS: usize = SPATIAL_LAYERS * TEMPORAL_LAYERS;
-const BUCKETS: usize = 8;
+const BUCKETS: usize = 16;
+/// Buckets after which a layer of which nothing came is gone.
+const GONE_BUCKETS: u64 = 7;
 /// A bucket is 2^17 µs, so that finding it takes no division.
 const BUCKET_SHIFT: u32 = 17;
 const BUCKET_US: u64 = 1 << BUCKET_SHIFT;
-/// Header, extensions and tag, on average.
-const OVERHEAD_BYTES: u32 = 44;
+/// Header, extensions and tag, on average, and the headers of UDP and IP: what the path carries is
+/// counted with them.
+const OVERHEAD_BYTES: u32 = 44 + 28;
 
 /// Bytes of one stream by layer, in a ring of buckets.
 #[derive(Debug, Default)]
@@ -68,8 +72,7 @@ impl LayerRates {
                 .map(|own| self.complete(&self.bytes[own]))
                 .sum();
             let bytes = below + own;
-            let own_bytes = self.complete(&self.bytes[cell]);
-            if known == BUCKETS as u64 - 1 && own_bytes == 0 {
+            if known >= GONE_BUCKETS && self.is_gone(&self.bytes[cell]) {
                 return None;
             }
             let bps = (known >= 2).then(|| bytes * 8_000_000 / (known * BUCKET_US));
@@ -89,6 +92,12 @@ impl LayerRates {
     fn complete(&self, cell: &[u32; BUCKETS]) -> u64 {
         let all: u64 = cell.iter().map(|&bytes| u64::from(bytes)).sum();
         all - u64::from(cell[self.current as usize % BUCKETS])
+    }
+
+    /// Nothing came in the last buckets, but for the one being filled.
+    fn is_gone(&self, cell: &[u32; BUCKETS]) -> bool {
+        let mut recent = self.current - GONE_BUCKETS..self.current;
+        recent.all(|bucket| cell[bucket as usize % BUCKETS] == 0)
     }
 
     fn roll(&mut self, now: Timestamp) {
@@ -128,10 +137,10 @@ mod tests {
     fn a_layer_takes_what_those_below_it_take_too() {
         let mut rates = LayerRates::default();
         for ms in (0..2_000).step_by(10) {
-            rates.add(at(ms), 0, 0, true, 81);
-            rates.add(at(ms), 0, 1, false, 81);
-            rates.add(at(ms), 1, 0, false, 206);
-            rates.add(at(ms), 1, 1, false, 81);
+            rates.add(at(ms), 0, 0, true, 53);
+            rates.add(at(ms), 0, 1, false, 53);
+            rates.add(at(ms), 1, 0, false, 178);
+            rates.add(at(ms), 1, 1, false, 53);
         }
         let layers: Vec<_> = rates.layers(at(2_000)).collect();
         // In units of 100 kbit/s, a little of which is in the bucket being filled.
@@ -151,7 +160,7 @@ mod tests {
             rates.add(at(start), 0, 0, false, 1_000);
             assert_eq!(rates.layers(at(start)).next().unwrap().2, None);
             for ms in (10..400).step_by(10) {
-                rates.add(at(start + ms), 0, 0, false, 81);
+                rates.add(at(start + ms), 0, 0, false, 53);
             }
             assert!(rates.layers(at(start + 400)).next().unwrap().2.is_some());
         }
@@ -161,9 +170,9 @@ mod tests {
     fn a_layer_that_stops_is_gone_within_a_second() {
         let mut rates = LayerRates::default();
         for ms in (0..3_000).step_by(10) {
-            rates.add(at(ms), 0, 0, false, 81);
+            rates.add(at(ms), 0, 0, false, 53);
             if ms < 1_500 {
-                rates.add(at(ms), 1, 0, false, 81);
+                rates.add(at(ms), 1, 0, false, 53);
             }
         }
         assert_eq!(rates.layers(at(3_000)).count(), 1);

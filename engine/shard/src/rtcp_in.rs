@@ -228,9 +228,10 @@ impl Shard {
                 .and_then(|source| source.encodings.get(usize::from(origin.encoding)))
                 .and_then(|encoding| encoding.history.get(origin.sequence))
                 .map(|stored| queued_bytes(stored.payload.len()));
-            // One that was interrupted goes on at a key frame, whatever was lost before it.
-            let is_useful =
-                consumer.kind == MediaKind::Audio || consumer.selector.encoding().is_some();
+            // One that was interrupted, or has another stream now, goes on at a key frame, whatever
+            // was lost before it.
+            let is_useful = consumer.kind == MediaKind::Audio
+                || consumer.selector.encoding() == Some(origin.encoding);
             let stored = stored.filter(|_| is_useful && consumer.may_resend(now, sequence));
             let Some(bytes) = stored else {
                 self.counters.nacks_unanswered += 1;

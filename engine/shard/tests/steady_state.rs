@@ -57,6 +57,8 @@ fn a_call_of_every_kind_of_receiver_allocates_nothing() {
             call.run_ms(1_000);
         }
     };
+    // Until queues are as long as they get.
+    run(&mut call);
     run(&mut call);
     let counters = [
         "rtp_packets_sent",
@@ -75,7 +77,7 @@ fn a_call_of_every_kind_of_receiver_allocates_nothing() {
     let switches = call.sim.events.iter();
     let switches = switches.filter(|event| matches!(event, Event::ConsumerLayers { .. }));
     assert!(switches.count() >= 4);
-    let least = [15_000, 100, 50, 500, 100];
+    let least = [15_000, 50, 50, 500, 100];
     assert!(
         done.iter().zip(least).all(|(&done, least)| done > least),
         "{done:?}"

@@ -11,9 +11,15 @@ const BETA: f64 = 0.85;
 /// Growth per second away from the capacity.
 const GROWTH: f64 = 1.08;
 const MIN_GROWTH_BPS: f64 = 1_000.0;
-/// The estimate does not grow past what this allows over the arriving rate.
-const THROUGHPUT_FACTOR: f64 = 1.5;
+/// The estimate does not grow past what this allows over the arriving rate: what was never sent shows
+/// no queue, and layers chosen by it would. Probes tell of more.
+const THROUGHPUT_FACTOR: f64 = 1.25;
 const THROUGHPUT_OFFSET_BPS: f64 = 10_000.0;
+/// The same while a queue stands that does not grow: others keep the path full, so that all that is
+/// to be found is what share of it one gets.
+const SHARED_THROUGHPUT_FACTOR: f64 = 2.0;
+/// From this share of that on it is hardly growing.
+const CAPPED_SHARE: f64 = 0.9;
 /// Growth near the capacity, by second, is at least this.
 const MIN_NEAR_GROWTH_BPS: f64 = 4_000.0;
 /// Frames per second and packet size that the growth near the capacity reckons with.
@@ -21,7 +27,9 @@ const FRAMES_PER_SECOND: f64 = 30.0;
 const PACKET_BITS: f64 = 1_200.0 * 8.0;
 /// Until overuse shows after a change: a round trip and this.
 const DETECTION_US: u64 = millis(100);
-/// A second decrease waits for a round trip, within these bounds.
+/// A second decrease waits for a round trip, within these bounds, but where less than this share of
+/// the estimate arrives.
+const FAR_SHARE: f64 = 0.7;
 const MIN_DECREASE_INTERVAL_US: u64 = millis(10);
 const MAX_DECREASE_INTERVAL_US: u64 = millis(200);
 
@@ -41,6 +49,7 @@ pub(super) struct RateControl {
     latest_throughput_bps: f64,
     changed_us: Option<u64>,
     decreased_us: Option<u64>,
+    is_shared: bool,
     rtt_us: u64,
 }
 
@@ -53,6 +62,7 @@ impl RateControl {
             latest_throughput_bps: initial_bps,
             changed_us: None,
             decreased_us: None,
+            is_shared: false,
             rtt_us: millis(200),
         }
     }
@@ -65,6 +75,30 @@ impl RateControl {
         self.capacity.mean_bps().is_some()
     }
 
+    /// It could grow no further, for want of what arrives.
+    pub(super) fn is_capped(&self) -> bool {
+        self.estimate_bps >= CAPPED_SHARE * self.limit_bps(self.latest_throughput_bps)
+    }
+
+    /// What the estimate may grow to while that much arrives.
+    fn limit_bps(&self, throughput_bps: f64) -> f64 {
+        let factor = if self.is_shared {
+            SHARED_THROUGHPUT_FACTOR
+        } else {
+            THROUGHPUT_FACTOR
+        };
+        factor * throughput_bps + THROUGHPUT_OFFSET_BPS
+    }
+
+    pub(super) const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Others keep the path full, or do not.
+    pub(super) const fn set_shared(&mut self, is_shared: bool) {
+        self.is_shared = is_shared;
+    }
+
     pub(super) const fn set_rtt(&mut self, rtt_us: u64) {
         self.rtt_us = rtt_us;
     }
@@ -75,6 +109,13 @@ impl RateControl {
         self.changed_us = Some(now_us);
     }
 
+    /// That much arrives without a queue.
+    pub(super) fn carries(&mut self, now_us: u64, bps: f64) {
+        if bps > self.estimate_bps {
+            self.set_estimate(now_us, bps);
+        }
+    }
+
     /// True where the last decrease had the time to show, or did not help at all.
     pub(super) fn may_decrease(&self, now_us: u64, throughput_bps: Option<f64>) -> bool {
         let interval_us = self
@@ -83,7 +124,8 @@ impl RateControl {
         let has_shown = self
             .decreased_us
             .is_none_or(|at_us| now_us.saturating_sub(at_us) >= interval_us);
-        has_shown || throughput_bps.is_some_and(|bps| bps < 0.5 * self.estimate_bps)
+        let is_far = |bps| bps < FAR_SHARE * self.estimate_bps;
+        has_shown || throughput_bps.is_some_and(is_far)
     }
 
     /// Decreases where nothing is known of what arrives.
@@ -116,7 +158,7 @@ impl RateControl {
         if self.capacity.is_below(throughput_bps) {
             self.capacity.forget();
         }
-        let limit_bps = THROUGHPUT_FACTOR * throughput_bps + THROUGHPUT_OFFSET_BPS;
+        let limit_bps = self.limit_bps(throughput_bps);
         let elapsed_us = now_us.saturating_sub(self.changed_us.unwrap_or(now_us));
         self.changed_us = Some(now_us);
         if self.estimate_bps >= limit_bps {
@@ -181,10 +223,10 @@ mod tests {
     fn it_does_not_outgrow_what_arrives() {
         let mut control = RateControl::new(600_000.0);
         run(&mut control, 0, 60_000, 500_000.0);
-        assert!((control.estimate_bps() - 760_000.0).abs() < 1.0);
+        assert!((control.estimate_bps() - 635_000.0).abs() < 1.0);
         run(&mut control, 60_000, 70_000, 100_000.0);
         assert!(
-            (control.estimate_bps() - 760_000.0).abs() < 1.0,
+            (control.estimate_bps() - 635_000.0).abs() < 1.0,
             "nor shrinks with it"
         );
     }
@@ -223,7 +265,7 @@ mod tests {
         assert!(control.may_decrease(0, Some(900_000.0)));
         control.update(0, Usage::Over, Some(900_000.0));
         assert!(!control.may_decrease(millis(79), Some(700_000.0)));
-        assert!(control.may_decrease(millis(79), Some(300_000.0)));
+        assert!(control.may_decrease(millis(79), Some(500_000.0)));
         assert!(control.may_decrease(millis(80), Some(700_000.0)));
     }
 }

@@ -219,7 +219,10 @@ impl LossEstimate {
         let increases = candidate.bandwidth_bps > best.bandwidth_bps
             || (candidate.bandwidth_bps >= best.bandwidth_bps
                 && self.state == LossState::Increasing);
-        if let (true, Some(acknowledged_bps)) = (increases, context.acknowledged_bps) {
+        let acknowledged_bps = context
+            .acknowledged_bps
+            .filter(|_| !context.application_limited);
+        if let (true, Some(acknowledged_bps)) = (increases, acknowledged_bps) {
             let factor = if acknowledged_bps < HOLD_FACTOR * self.hold.bps {
                 RAMP_UP_FACTOR_IN_HOLD
             } else {

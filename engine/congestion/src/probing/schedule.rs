@@ -22,6 +22,8 @@ const INTERVAL_US: u64 = millis(5_000);
 /// while it is about what the path was last seen to carry.
 const CALM_US: u64 = millis(3_000);
 const CALM_AT_CAPACITY_US: u64 = millis(8_000);
+/// Nothing is probed while what is sent waits this long: a probe would find the queue's end.
+const MAX_STANDING_US: u64 = millis(80);
 /// Between a probe and one asked for by a change of what is wanted.
 const MIN_INTERVAL_US: u64 = millis(1_000);
 /// The result of a probe is waited for this long.
@@ -55,12 +57,16 @@ pub(crate) struct ProbeContext {
     /// A queue grows on the path, or did so last at this time.
     pub(crate) is_overused: bool,
     pub(crate) overused_us: Option<u64>,
+    /// How long what is sent waits on the path at least.
+    pub(crate) standing_us: u64,
     /// The target is about what the path was last seen to carry.
     pub(crate) is_capacity_known: bool,
     pub(crate) loss: LossState,
     /// The application sends much less than it may, now, or did so lately.
     pub(crate) is_limited: bool,
     pub(crate) was_limited: bool,
+    /// It sends nothing: nothing fits.
+    pub(crate) is_silent: bool,
 }
 
 impl ProbeContext {
@@ -72,7 +78,10 @@ impl ProbeContext {
     }
 
     fn is_fit(&self) -> bool {
-        !self.is_overused && self.loss != LossState::Decreasing && self.wants_more()
+        !self.is_overused
+            && self.standing_us < MAX_STANDING_US
+            && self.loss != LossState::Decreasing
+            && self.wants_more()
     }
 
     /// Using all of the target has not been too much for a while.
@@ -86,9 +95,14 @@ impl ProbeContext {
             .is_none_or(|at_us| now_us.saturating_sub(at_us) >= calm_us)
     }
 
+    /// Faster is of no use.
+    fn most_bps(&self) -> f64 {
+        let most_bps = self.wanted_bps.map_or(self.max_bps, |bps| bps * CAP_FACTOR);
+        most_bps.min(self.max_bps)
+    }
+
     fn cap(&self, bps: f64) -> f64 {
-        let cap = self.wanted_bps.map_or(self.max_bps, |bps| bps * CAP_FACTOR);
-        let bps = bps.min(cap).min(self.max_bps);
+        let bps = bps.min(self.most_bps());
         match self.loss {
             LossState::Unlimited => bps,
             _ => bps.min(USED_FACTOR * self.target_bps),
@@ -217,7 +231,7 @@ impl ProbeSchedule {
             self.start(now_us, context);
             return Some(now_us + WAIT_US);
         }
-        let interval_us = if self.is_wanted {
+        let interval_us = if self.is_wanted || context.is_silent {
             MIN_INTERVAL_US
         } else {
             INTERVAL_US
@@ -229,7 +243,7 @@ impl ProbeSchedule {
         if !context.is_fit() {
             return None;
         }
-        let factor = if self.is_wanted {
+        let factor = if self.is_wanted && context.is_calm(now_us) {
             WANTED_FACTOR
         } else if context.is_limited {
             LIMITED_FACTOR
@@ -256,8 +270,8 @@ impl ProbeSchedule {
             if bps > highest_bps && count < self.pending.len() {
                 self.pending[count] = Some(bps);
                 // One that was as fast as is of use is not followed by another, whatever it finds.
-                let is_capped = bps < rate_bps;
-                self.last_rate_bps = if is_capped { f64::INFINITY } else { bps };
+                let is_most = rate_bps > context.most_bps();
+                self.last_rate_bps = if is_most { f64::INFINITY } else { bps };
                 highest_bps = bps;
                 count += 1;
             }
@@ -282,10 +296,12 @@ mod tests {
         wanted_bps: None,
         is_overused: false,
         overused_us: None,
+        standing_us: 0,
         is_capacity_known: false,
         loss: LossState::Unlimited,
         is_limited: true,
         was_limited: true,
+        is_silent: false,
     };
 
     fn taken(schedule: &mut ProbeSchedule, now_us: u64) -> Vec<u64> {

@@ -47,10 +47,20 @@ struct Talk {
 
 impl Call {
     pub fn new(rates_bps: &[u64]) -> Self {
+        Self::with(rates_bps, |_| ())
+    }
+
+    /// With a camera as a browser's: temporal layers, and frames of unlike sizes.
+    pub fn natural(rates_bps: &[u64], seed: u64) -> Self {
+        Self::with(rates_bps, |camera| camera.be_natural(seed))
+    }
+
+    fn with(rates_bps: &[u64], change: impl FnOnce(&mut Camera)) -> Self {
         let mut sim = Sim::new(1);
         let peer = Peer::new(addr(1), &key(1));
         let send = sim.plain(0, SENDER_SOCKET, peer.remote, Some(key(1)));
-        let camera = Camera::new(peer, SENDER_SOCKET, 11, rates_bps);
+        let mut camera = Camera::new(peer, SENDER_SOCKET, 11, rates_bps);
+        change(&mut camera);
         let producer = camera.producer(1);
         sim.producer(0, send, producer.clone());
         Self {

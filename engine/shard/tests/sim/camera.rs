@@ -4,11 +4,19 @@
 use weirgate_packet::rtcp::{RtcpPacket, packets};
 use weirgate_wire::{ProducerConfig, ProducerEncoding};
 
+use super::link::Random;
 use super::{PT, Peer, plain_path, rtp, video_producer};
 
-/// Bytes in front of a frame's padding: VP8 descriptor and header, then what it is.
-const MARK_BYTES: usize = 5 + 18;
+/// What a frame is, in its payload.
+const MARK_BYTES: usize = 22;
+/// VP8 descriptor and frame header in front of it, without temporal layers and with.
+const PLAIN_HEADER_BYTES: usize = 5;
+const LAYERED_HEADER_BYTES: usize = 10;
 const MAX_PAYLOAD: usize = 1_100;
+/// Temporal layers in the order browsers send them, and how far back the frame is that each needs.
+const TEMPORAL_PATTERN: [(u8, u32); 4] = [(0, 4), (2, 1), (1, 2), (2, 1)];
+/// Sizes of frames by temporal layer, in percent of the mean.
+const TEMPORAL_PERCENT: [u64; 3] = [160, 80, 80];
 
 /// A packet's place in its stream, as it is written in its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,24 +27,46 @@ pub struct Mark {
     pub index: u16,
     pub count: u16,
     pub captured_us: u64,
+    /// The frame of the same stream that a decoder must have had before.
+    pub needs: u32,
 }
 
 impl Mark {
-    fn payload(self, len: usize) -> Vec<u8> {
-        let first = self.index == 0;
-        // Descriptor with S for the first packet, then a frame header with P clear for a key frame.
-        let mut bytes = vec![if first { 0x10 } else { 0 }, u8::from(!self.key)];
-        bytes.extend([0x9d, 0x01, 0x2a, self.stream, u8::from(self.key)]);
+    fn payload(self, temporal: Option<u8>, len: usize) -> Vec<u8> {
+        // S for the first packet.
+        let start = if self.index == 0 { 0x10 } else { 0 };
+        let mut bytes = match temporal {
+            None => vec![start],
+            Some(temporal) => {
+                let non_reference = if temporal == 2 { 0x20 } else { 0 };
+                // Those that need the base layer alone, which has an even number.
+                let sync = temporal > 0 && self.needs.is_multiple_of(4);
+                let id = (self.frame as u16 | 0x8000).to_be_bytes();
+                let tl0 = (self.frame / 4) as u8;
+                let layer = temporal << 6 | u8::from(sync) << 5;
+                vec![0x80 | start | non_reference, 0xe0, id[0], id[1], tl0, layer]
+            }
+        };
+        // A frame header with P clear for a key frame.
+        bytes.extend([u8::from(!self.key), 0x9d, 0x01, 0x2a]);
+        bytes.extend([self.stream, u8::from(self.key)]);
         bytes.extend(self.frame.to_be_bytes());
         bytes.extend(self.index.to_be_bytes());
         bytes.extend(self.count.to_be_bytes());
         bytes.extend(self.captured_us.to_be_bytes());
-        bytes.resize(len.max(MARK_BYTES), 0);
+        bytes.extend(self.needs.to_be_bytes());
+        bytes.resize(len.max(bytes.len()), 0);
         bytes
     }
 
     pub fn read(payload: &[u8]) -> Option<Self> {
-        let mark = payload.get(5..23)?;
+        let is_layered = payload.first()? & 0x80 != 0;
+        let start = if is_layered {
+            LAYERED_HEADER_BYTES
+        } else {
+            PLAIN_HEADER_BYTES
+        };
+        let mark = payload.get(start..start + MARK_BYTES)?;
         Some(Self {
             stream: mark[0],
             key: mark[1] == 1,
@@ -44,6 +74,7 @@ impl Mark {
             index: u16::from_be_bytes(mark[6..8].try_into().ok()?),
             count: u16::from_be_bytes(mark[8..10].try_into().ok()?),
             captured_us: u64::from_be_bytes(mark[10..18].try_into().ok()?),
+            needs: u32::from_be_bytes(mark[18..22].try_into().ok()?),
         })
     }
 }
@@ -65,6 +96,8 @@ pub struct Camera {
     pub streams: Vec<CameraStream>,
     next_frame_us: u64,
     frame_us: u64,
+    /// As a browser's: with temporal layers, and frames of unlike sizes.
+    natural: Option<Random>,
     /// How long an encoder takes to answer a request.
     key_at_us: Vec<Option<u64>>,
 }
@@ -86,8 +119,15 @@ impl Camera {
             streams: streams.collect(),
             next_frame_us: 0,
             frame_us: 33_333,
+            natural: None,
             key_at_us: vec![None; rates_bps.len()],
         }
+    }
+
+    /// From now on fifteen frames a second in three temporal layers, of unlike sizes.
+    pub fn be_natural(&mut self, seed: u64) {
+        self.natural = Some(Random(seed));
+        self.frame_us = 66_667;
     }
 
     pub fn producer(&self, number: u128) -> ProducerConfig {
@@ -95,7 +135,7 @@ impl Camera {
         let encoding = |stream: &CameraStream| ProducerEncoding {
             ssrc: Some(stream.ssrc),
             spatial_layers: 1,
-            temporal_layers: 1,
+            temporal_layers: if self.natural.is_some() { 3 } else { 1 },
             ..ProducerEncoding::default()
         };
         producer.encodings = self.streams.iter().map(encoding).collect();
@@ -135,7 +175,8 @@ impl Camera {
                 *key_at_us = None;
                 stream.key_due = true;
             }
-            stream.push_frame(number, now_us, self.frame_us, &mut out);
+            let natural = self.natural.as_mut();
+            stream.push_frame(number, now_us, self.frame_us, natural, &mut out);
         }
         out
     }
@@ -146,11 +187,33 @@ impl Camera {
 }
 
 impl CameraStream {
-    fn push_frame(&mut self, number: u8, now_us: u64, frame_us: u64, out: &mut Vec<Vec<u8>>) {
+    fn push_frame(
+        &mut self,
+        number: u8,
+        now_us: u64,
+        frame_us: u64,
+        natural: Option<&mut Random>,
+        out: &mut Vec<Vec<u8>>,
+    ) {
         let key = std::mem::take(&mut self.key_due);
-        let frame_bytes = (self.rate_bps * frame_us / 8_000_000) as usize;
+        let mut frame_bytes = self.rate_bps * frame_us / 8_000_000;
+        let mut temporal = None;
+        let mut needs = self.frame.wrapping_sub(1);
+        if let Some(random) = natural {
+            if key {
+                // A key frame begins the pattern.
+                self.frame = self.frame.next_multiple_of(4);
+            }
+            let (layer, back) = TEMPORAL_PATTERN[self.frame as usize % TEMPORAL_PATTERN.len()];
+            needs = self.frame.wrapping_sub(back);
+            if !key {
+                frame_bytes = frame_bytes * TEMPORAL_PERCENT[usize::from(layer)] / 100;
+            }
+            frame_bytes = frame_bytes * (80 + random.next() % 41) / 100;
+            temporal = Some(layer);
+        }
         // Key frames are larger; the mean rate is hardly changed by them.
-        let bytes = if key { frame_bytes * 4 } else { frame_bytes };
+        let bytes = (if key { frame_bytes * 4 } else { frame_bytes }) as usize;
         let count = bytes.div_ceil(MAX_PAYLOAD).max(1);
         let timestamp = (now_us * 9 / 100) as u32;
         for index in 0..count {
@@ -161,8 +224,9 @@ impl CameraStream {
                 index: index as u16,
                 count: count as u16,
                 captured_us: now_us,
+                needs,
             };
-            let payload = mark.payload(bytes / count);
+            let payload = mark.payload(temporal, bytes / count);
             out.push(rtp(PT, self.sequence, timestamp, self.ssrc, None, &payload));
             self.sequence = self.sequence.wrapping_add(1);
         }

@@ -95,6 +95,11 @@ impl Link {
         });
     }
 
+    /// What a datagram would wait now.
+    pub fn wait_us(&self, now_us: u64) -> u64 {
+        self.free_us.saturating_sub(now_us)
+    }
+
     pub fn arrival(&mut self, now_us: u64) -> Option<Arrival> {
         self.on_the_way.pop_front_if(|first| first.at_us <= now_us)
     }

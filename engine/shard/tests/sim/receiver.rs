@@ -30,6 +30,7 @@ struct Frame {
     count: u16,
     key: bool,
     captured_us: u64,
+    needs: u32,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +62,8 @@ pub struct Receiver {
     pub given_up: u64,
     frames: BTreeMap<(u8, u32), Frame>,
     last_shown: Option<(u8, u32)>,
+    /// Frames shown of late, of the stream that is shown.
+    decoded: BTreeSet<(u8, u32)>,
     wide: BTreeMap<u64, u64>,
     wide_highest: u64,
     wide_reported: Option<u64>,
@@ -94,6 +97,7 @@ impl Receiver {
             given_up: 0,
             frames: BTreeMap::new(),
             last_shown: None,
+            decoded: BTreeSet::new(),
             wide: BTreeMap::new(),
             wide_highest: 1 << 16,
             wide_reported: None,
@@ -180,6 +184,7 @@ impl Receiver {
                 count: mark.count,
                 key: mark.key,
                 captured_us: mark.captured_us,
+                needs: mark.needs,
             });
         frame.packets.insert(mark.index);
         self.show(now_us);
@@ -190,16 +195,20 @@ impl Receiver {
         loop {
             let next = self.frames.iter().find(|((stream, number), frame)| {
                 let is_whole = frame.packets.len() == usize::from(frame.count);
-                let follows = self.last_shown == Some((*stream, number.wrapping_sub(1)));
                 let is_newer = self
                     .last_shown
                     .is_none_or(|last| last.0 != *stream || last.1 < *number);
-                is_whole && (follows || (frame.key && is_newer))
+                let follows = self.last_shown.is_some_and(|last| last.0 == *stream)
+                    && self.decoded.contains(&(*stream, frame.needs));
+                is_whole && is_newer && (follows || frame.key)
             });
             let Some((&(stream, number), frame)) = next else {
                 return;
             };
             self.last_shown = Some((stream, number));
+            self.decoded.insert((stream, number));
+            self.decoded
+                .retain(|&(of, n)| of == stream && n + 16 > number);
             self.shown.push(Shown {
                 at_us: now_us,
                 captured_us: frame.captured_us,

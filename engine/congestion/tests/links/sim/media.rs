@@ -111,7 +111,8 @@ impl MediaFlow {
             now_us,
             match config.source {
                 Source::Encoder { max_bps } => max_bps,
-                Source::Layers(layers) => allocator::wanted_bps(&[demand(layers)]),
+                // With room for the next consumer.
+                Source::Layers(layers) => 2 * allocator::wanted_bps(&[demand(layers)]),
             },
         );
         Self {
@@ -203,6 +204,8 @@ impl MediaFlow {
     fn send(&mut self, now_us: u64, out: &mut Vec<(u64, u16)>) {
         let sent_bps = self.send_side.sent_bps(now_us);
         self.pacer.set_target(self.send_side.target_bps(), sent_bps);
+        let is_congested = self.send_side.is_congested(now_us);
+        self.pacer.set_congested(is_congested);
         if !self.pacer.is_probing()
             && let Some(probe) = self.send_side.probe(now_us)
         {

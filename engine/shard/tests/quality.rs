@@ -1,0 +1,114 @@
+//! A browser's camera, with temporal layers and frames of unlike sizes, over the links that the
+//! browser tests have.
+
+mod sim;
+
+use sim::call::Call;
+use sim::link::LinkConfig;
+
+const SECOND: u64 = 1_000_000;
+/// What a browser's three sizes take.
+const BROWSER_BPS: [u64; 3] = [185_000, 525_000, 1_970_000];
+
+fn behind(rate_bps: u64, seed: u64) -> LinkConfig {
+    LinkConfig {
+        rate_bps,
+        delay_us: 10_000,
+        seed,
+        ..LinkConfig::default()
+    }
+}
+
+#[test]
+fn every_receiver_gets_the_best_layers_that_fit_its_link() {
+    // With all temporal layers, but for the slowest, which has two of three.
+    let links = [
+        (3_000_000, BROWSER_BPS[2]),
+        (800_000, BROWSER_BPS[1]),
+        (200_000, BROWSER_BPS[0] * 6 / 10),
+    ];
+    for seed in [1, 2, 3] {
+        let mut call = Call::natural(&BROWSER_BPS, seed);
+        call.run_ms(2_000);
+        for (rate_bps, _) in links {
+            let link = call.link(behind(rate_bps, seed));
+            call.receiver(link);
+        }
+        call.run_ms(15_000);
+        let lost_before: Vec<u64> = call.receivers.iter().map(|it| it.given_up).collect();
+        call.run_ms(15_000);
+        for ((receiver, (rate_bps, best_bps)), before) in
+            call.receivers.iter().zip(links).zip(lost_before)
+        {
+            let (from, until) = (17 * SECOND, 32 * SECOND);
+            let bps = receiver.media_bps(from, until);
+            assert!(
+                bps * 100 >= best_bps * 95,
+                "{seed}: {bps} of {best_bps} over {rate_bps}"
+            );
+            let freeze_us = receiver.longest_freeze_us(from, until);
+            assert!(freeze_us < SECOND, "{seed}: {freeze_us} over {rate_bps}");
+            let lost = receiver.given_up - before;
+            assert!(
+                lost * 100 < receiver.media_packets,
+                "{seed}: {lost} over {rate_bps}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_link_that_drops_is_followed_and_found_again() {
+    for seed in [1, 2, 3] {
+        let mut call = Call::natural(&BROWSER_BPS, seed);
+        call.run_ms(2_000);
+        let link = call.link(behind(3_000_000, seed));
+        call.receiver(link);
+        // At another point between two probes for each.
+        call.run_ms(15_000 + 700 * seed);
+        let dropped_us = call.now_us();
+        call.links[link].config.rate_bps = 500_000;
+        call.run_ms(10_000);
+        let shown = call.receivers[0].between(dropped_us, call.now_us());
+        let lower = shown.iter().find(|shown| shown.stream < 2).expect("lower");
+        let took_us = lower.at_us - dropped_us;
+        assert!(took_us < 2 * SECOND, "{seed}: down after {took_us}");
+        assert!(shown.last().is_some_and(|shown| shown.stream < 2), "{seed}");
+        let back_us = call.now_us();
+        call.links[link].config.rate_bps = 3_000_000;
+        call.run_ms(10_000);
+        let shown = call.receivers[0].between(back_us, call.now_us());
+        assert_eq!(shown.last().map(|shown| shown.stream), Some(2), "{seed}");
+    }
+}
+
+#[test]
+fn two_receivers_behind_one_queue_share_it() {
+    let mut larger = Vec::new();
+    for seed in [1, 2, 3] {
+        for later_ms in [300, 1_700] {
+            let mut call = Call::natural(&BROWSER_BPS, seed);
+            call.run_ms(2_000);
+            let link = call.link(LinkConfig {
+                queue_us: 100_000,
+                ..behind(2_000_000, seed)
+            });
+            call.receiver(link);
+            call.run_ms(later_ms);
+            call.receiver(link);
+            call.run_ms(60_000);
+            let until_us = call.now_us();
+            let media = |index: usize| {
+                let receiver = &call.receivers[index];
+                receiver.media_bps(until_us - 45 * SECOND, until_us)
+            };
+            let total = media(0) + media(1);
+            assert!(total > 900_000, "{seed} {later_ms}: {total}");
+            larger.push(media(0).max(media(1)) * 100 / total);
+        }
+    }
+    let mean = larger.iter().sum::<u64>() / larger.len() as u64;
+    assert!(mean <= 60, "{larger:?}");
+    // Layers are few: one step is much of what there is.
+    assert!(larger.iter().all(|&share| share <= 70), "{larger:?}");
+}
