@@ -53,12 +53,13 @@ function documentLines(result, commit) {
     const ns = (value) => (value === undefined ? '–' : `${Math.round(value).toLocaleString('en')} ns`);
     const times = (value) => value?.toFixed(2) ?? '–';
     const { name, title, ratio, least, most, target, delay } = result;
-    if (result.figures) {
-        return [line(name, title, [result.figures, '', result.targets, result.verdict])];
+    if (result.targets) {
+        return [line(name, title, [result.figures ?? '–', '', result.targets, result.verdict])];
     }
+    const train = (length) => length?.toFixed(1) ?? '–';
     const lines = [line(name, title, [
-        `${ns(result.engineNs)}, trains of ${result.meanTrain?.toFixed(1) ?? '–'}`,
-        `${ns(result.baseNs)} (${result.baseName}${result.floorTrain ? `, ${result.floorTrain.toFixed(1)}` : ''})`,
+        `${ns(result.engineNs)}, trains of ${train(result.meanTrain)}`,
+        `${ns(result.baseNs)} (${result.baseName}, ${train(result.floorTrain)})`,
         `**${times(ratio)}** (${times(least)}–${times(most)}), at most ${target}`,
         result.verdict,
     ])];

@@ -46,13 +46,15 @@ export async function runEngine(settings, name, { scenario, shards = 1, via }) {
         const recording = settings.profile && profile.record(server.enginePid, perf);
         const lengthS = recording ? profile.DELAY_S + profile.LENGTH_S : settings.durationS;
         const before = look();
-        const outcome = await play(generator, [...words, '--duration', `${lengthS}s`]);
+        const length = words.includes('--load') ? [] : ['--duration', `${lengthS}s`];
+        const outcome = await play(generator, [...words, ...length]);
         const ours = new Set([process.pid, ...server.pids]);
         const meanwhile = between(before, look(), ours, settings.serverCore);
         const stages = recording && profile.draw(await recording, settings.profile, name);
+        const disturbed = disturbance(meanwhile);
         return {
-            ...figuresOf(outcome, meanwhile), stages,
-            problem: problemOf(outcome) ?? disturbance(meanwhile),
+            ...figuresOf(outcome, meanwhile), stages, disturbed,
+            problem: problemOf(outcome) ?? disturbed,
         };
     } catch (error) {
         return { problem: String(error.message ?? error) };
@@ -87,6 +89,7 @@ function figuresOf(outcome, { softirqNs, othersCores, stolenCores }) {
         bytes: Math.round(wireBytes / Math.max(received, 1)),
         lost,
         trains: outcome.trains,
+        phases: outcome.phases,
         meanTrain: trains,
         p50Ms: outcome.latency?.p50,
         p99Ms: outcome.latency?.p99,

@@ -8,6 +8,7 @@ import { between, look } from './bystanders.mjs';
 import { withResults, withStages } from './document.mjs';
 import { disturbance, runEngine } from './engine.mjs';
 import { floor } from './floor.mjs';
+import { judgeOverload, overloadFigures, overloadText } from './overload.mjs';
 import * as profile from './profile.mjs';
 import { exitCode, judgeFloor, judgePair, stagesTable, table } from './report.mjs';
 import { ROWS } from './rows.mjs';
@@ -24,7 +25,7 @@ async function main() {
     const results = [];
     for (const name of settings.rows) {
         const row = { name, ...ROWS[name] };
-        results.push(row.kind === 'pair' ? await pair(settings, row) : await againstFloor(settings, row));
+        results.push(await KINDS[row.kind](settings, row));
     }
     const about = machine(settings);
     process.stdout.write(table(settings, about, results));
@@ -87,6 +88,17 @@ async function runFloor(settings, row, engine) {
     }
 }
 
+async function overload(settings, row) {
+    const rounds = [];
+    for (let round = 1; round <= settings.rounds; round += 1) {
+        const engine = await runEngine(settings, `${row.name}-${round}`, row);
+        rounds.push({ engine });
+        const came = engine.phases?.length > 2 ? overloadText(overloadFigures(engine.phases)) : '-';
+        tell(`${row.name} ${round}/${settings.rounds}: ${came} ${engine.problem ?? ''}`);
+    }
+    return judgeOverload(row, rounds);
+}
+
 async function pair(settings, row) {
     const rounds = [];
     for (let round = 1; round <= settings.rounds; round += 1) {
@@ -100,6 +112,8 @@ async function pair(settings, row) {
     }
     return judgePair(row, rounds);
 }
+
+const KINDS = { floor: againstFloor, pair, overload };
 
 function said({ problem, ns, sealNs, meanTrain, train }) {
     if (ns === undefined) return problem;

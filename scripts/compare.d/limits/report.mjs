@@ -73,7 +73,7 @@ function ratioOf(ns, base, ratios) {
 }
 
 /** Why a row says nothing: where most of its rounds do not. */
-function troubleOf(rounds, good, problem) {
+export function troubleOf(rounds, good, problem) {
     if (good.length * 2 > rounds.length) return undefined;
     return problem(rounds.find((round) => !good.includes(round)) ?? {}) ?? 'nothing measured';
 }
@@ -121,10 +121,17 @@ export function stagesTable(name, stages) {
 
 function linesOf(result) {
     const { name, title, ratio, least, most, verdict, problem, delay } = result;
+    if (result.targets) {
+        const told = result.figures ?? '-';
+        const first = `${name.padEnd(NAME_WIDTH)}${told}  ${verdict}`;
+        const lines = [first, `${INDENT}${title}; ${result.targets}`];
+        return problem ? [...lines, `${INDENT}${problem}`] : lines;
+    }
     const cell = (value, digits = 0) => (value === undefined ? '-' : value.toFixed(digits)).padStart(11);
     const range = ratio === undefined ? '-' : `${least.toFixed(2)}-${most.toFixed(2)}`;
     const cells = [
-        cell(result.engineNs), cell(result.baseNs), cell(ratio, 2), range.padStart(11), cell(result.target, 2),
+        cell(result.engineNs), cell(result.baseNs), cell(ratio, 2), range.padStart(11),
+        cell(result.target, 2),
     ];
     const lines = [
         `${name.padEnd(NAME_WIDTH)}${cells.join('')}  ${verdict}`,

@@ -22,9 +22,20 @@ const AUDIO = ['audio', '--speakers', '6', '--listeners', '300', ...APART];
 const livestream = (receivers) => ['livestream', '--receivers', String(receivers), ...FRAMES_OF_9];
 
 /**
+ * What a core can carry is more than one can read: 19 of 20 receivers are sockets that nobody reads. The
+ * load rises to find the peak, then is three times what that takes, then ordinary.
+ */
+const MEETING = [
+    'meeting', '--participants', '24', '--unread', '19', '--video', '480k', '--fps', '60', '--burst', 'frame',
+    '--audio', '--audio-share', '10%', '--transport', 'plain', '--srtp', GCM,
+    '--load', '15%:3s,20%:3s,25%:3s,30%:3s,33%:3s,36%:3s,100%:10s,25%:5s',
+];
+
+/**
  * By name. `kind` is `floor`, the engine against `weirgate-floor`: `trains` is the length the floor
  * sends where that is not the one the engine reached; or `pair`, the engine run in two ways, of which
- * the `first` is measured in multiples of the `second`.
+ * the `first` is measured in multiples of the `second`; or `overload`: a load that rises, is by `times`
+ * too high, and falls.
  */
 export const ROWS = {
     'video-plain': {
@@ -55,6 +66,11 @@ export const ROWS = {
     'audio-xdp': {
         kind: 'floor', title: 'audio, 6→300 WebRTC, AF_XDP over veth', target: 1.3,
         scenario: [...AUDIO, ...WEBRTC], receivers: 306, sockets: 'media', via: 'xdp',
+    },
+    overload: {
+        kind: 'overload', title: '3 × overload, singles to plain receivers',
+        scenario: MEETING, times: 3,
+        targets: { goodput: 0.95, audioLoss: 0.001, p99Ms: 100, normalAfterMs: 1000 },
     },
     shards: {
         kind: 'pair', title: 'one room over two shards, of one', target: 1.1,

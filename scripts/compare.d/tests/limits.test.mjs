@@ -7,6 +7,7 @@ import { withResults, withStages } from '../limits/document.mjs';
 import { disturbance, trainsOf } from '../limits/engine.mjs';
 import { between, lengths } from '../limits/floor.mjs';
 import { exitCode, judgeFloor, judgePair, table } from '../limits/report.mjs';
+import { judgeOverload } from '../limits/overload.mjs';
 import { shares } from '../limits/profile.mjs';
 import { ROWS } from '../limits/rows.mjs';
 import { readSettings } from '../limits/settings.mjs';
@@ -64,6 +65,26 @@ test('two ways of running the engine are compared with each other', () => {
     const failed = judgePair(row, [{ first: { problem: 'did not start' }, second: run(1000) }]);
     assert.deepEqual([failed.verdict, failed.problem], ['inconclusive', 'did not start']);
     assert.equal(exitCode([failed]), 2);
+});
+
+test('an overload is judged by goodput, audio, delay and how soon it is over', () => {
+    const phase = (expectedPerSecond, receivedPerSecond, more = {}) => ({
+        expectedPerSecond, receivedPerSecond, latency: { p99: 50 }, normalAfterMs: 300,
+        byKind: { audio: { received: 9999, lost: 1 } }, ...more,
+    });
+    const judge = (over, after = {}) => judgeOverload(ROWS.overload, [{
+        engine: { phases: [phase(50, 50), phase(100, 100), phase(300, 96, over), phase(80, 80, after)] },
+    }]);
+    const met = judge({});
+    assert.equal(met.verdict, 'met');
+    assert.match(met.figures, /^at 3\.0 × the peak: goodput 96 % of it, 0\.01 % of audio lost, p99 50 ms, normal 0\.3 s/);
+    assert.equal(judge({ latency: { p99: 120 } }).verdict, 'not met');
+    assert.equal(judge({ receivedPerSecond: 90 }).verdict, 'not met');
+    assert.equal(judge({}, { normalAfterMs: null }).verdict, 'not met');
+    assert.equal(judge({ byKind: { audio: { received: 99, lost: 1 } } }).verdict, 'not met');
+    const weak = judge({ expectedPerSecond: 200 });
+    assert.deepEqual([weak.verdict, weak.problem], ['inconclusive', 'inconclusive: not enough load']);
+    assert.equal(judgeOverload(ROWS.overload, [{ engine: { problem: 'did not start' } }]).verdict, 'inconclusive');
 });
 
 test('the table has every row, measured or not', () => {

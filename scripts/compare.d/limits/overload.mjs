@@ -1,0 +1,60 @@
+// A load that rises to the peak, is several times too high, and falls again.
+
+import { median } from '../summary.mjs';
+import { troubleOf } from './report.mjs';
+
+/** The overload must be at least this part of the one asked for. */
+const NEARLY = 0.9;
+
+/** Of the steps of a run: all but the last two rise, then comes the overload, then what is ordinary. */
+export function overloadFigures(phases) {
+    const rising = phases.slice(0, -2);
+    const [over, after] = phases.slice(-2);
+    const peak = Math.max(...rising.map(({ receivedPerSecond }) => receivedPerSecond));
+    const { received, lost } = over.byKind.audio;
+    return {
+        times: over.expectedPerSecond / peak,
+        goodput: over.receivedPerSecond / peak,
+        audioLoss: lost / Math.max(received + lost, 1),
+        p99Ms: over.latency?.p99 ?? Infinity,
+        normalAfterMs: after.normalAfterMs ?? Infinity,
+    };
+}
+
+/** For people. */
+export function overloadText({ times, goodput, audioLoss, p99Ms, normalAfterMs }) {
+    return `at ${times.toFixed(1)} × the peak: goodput ${(goodput * 100).toFixed(0)} % of it, ` +
+        `${(audioLoss * 100).toFixed(2)} % of audio lost, p99 ${p99Ms.toFixed(0)} ms, ` +
+        `normal ${(normalAfterMs / 1000).toFixed(1)} s after`;
+}
+
+/** A row of such runs. */
+export function judgeOverload(row, rounds) {
+    const good = rounds.filter(({ engine }) => engine.phases?.length > 2 && !isFailure(engine));
+    const all = good.map(({ engine }) => overloadFigures(engine.phases));
+    const figures = all.length > 0
+        ? Object.fromEntries(Object.keys(all[0]).map((key) => [key, middle(all.map((of) => of[key]))]))
+        : undefined;
+    const { goodput, audioLoss, p99Ms, normalAfterMs } = row.targets;
+    const isMet = figures && figures.goodput >= goodput && figures.audioLoss < audioLoss &&
+        figures.p99Ms < p99Ms && figures.normalAfterMs < normalAfterMs;
+    let problem = troubleOf(rounds, good, ({ engine }) => engine?.problem);
+    if (!problem && figures.times < row.times * NEARLY) problem = 'inconclusive: not enough load';
+    return {
+        name: row.name, title: row.title, rounds, goodRounds: good.length, problem,
+        figures: figures && overloadText(figures), engineNs: figures && 0,
+        targets: `at least ${goodput * 100} %, under ${audioLoss * 100} %, ${p99Ms} ms, ` +
+            `${normalAfterMs / 1000} s`,
+        verdict: problem ? 'inconclusive' : isMet ? 'met' : 'not met',
+    };
+}
+
+/** The median, of numbers that may be infinite. */
+function middle(values) {
+    return values.includes(Infinity) ? Infinity : median(values);
+}
+
+/** That the generator is late and loses some of what comes is no failure here: it is in the figures. */
+function isFailure({ problem, disturbed }) {
+    return disturbed !== undefined || (problem !== undefined && !problem.startsWith('inconclusive'));
+}
