@@ -27,7 +27,12 @@ check_tools() {
     fi
 }
 
+# Nobody knows which one a build was made of that is taken as it is.
 commit() {
+    if [[ -z ${build-} ]]; then
+        echo unknown
+        return
+    fi
     git -C "$root" describe --always --dirty 2>/dev/null || echo unknown
 }
 
