@@ -72,7 +72,9 @@ impl KeyFrameRequests {
     /// A key frame began.
     pub(crate) fn came(&mut self, now: Timestamp) {
         self.wanted = None;
-        self.paid_at = self.paid_at.max(now) + PATIENCE;
+        // However many came for others, the next turn is no further away than usual.
+        let latest = now + CREDIT + PATIENCE;
+        self.paid_at = (self.paid_at.max(now) + PATIENCE).min(latest);
     }
 
     /// When to call [`Self::take`] next.
@@ -355,7 +357,7 @@ mod tests {
             requests.came(at(ms + 50));
         }
         requests.want(Urgency::Patient);
-        assert_eq!(requests.due(DEFAULT_INTERVAL), at(6_050));
+        assert_eq!(requests.due(DEFAULT_INTERVAL), at(4_250), "of the last");
         requests.want(Urgency::Now);
         requests.want(Urgency::Patient);
         assert_eq!(requests.due(DEFAULT_INTERVAL), at(1_700));

@@ -268,7 +268,7 @@ impl Call {
                 let is_fine = if counts {
                     step == 1
                 } else {
-                    (1..=8).contains(&step)
+                    (1..=if is_whole { 4 } else { 8 }).contains(&step)
                 };
                 assert!(is_fine, "picture ids step by {step} at {next:?}");
             }
