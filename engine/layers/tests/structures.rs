@@ -54,6 +54,30 @@ fn every_target_of_every_structure_is_reached_and_can_be_decoded() {
     }
 }
 
+/// Every picture of the base temporal layer at least, while the key frame for something else is long in
+/// coming.
+#[test]
+fn targets_that_change_all_the_time_stop_no_stream() {
+    for structure in structures().into_iter().filter(is_layered) {
+        for seed in 0..20 {
+            let mut call = Call::new(&[structure], seed, true);
+            call.ask_interval_ms = 3_000;
+            for step in 0..120u32 {
+                let spatial = (step % u32::from(structure.spatial)) as u8;
+                let temporal = (step / 3 % u32::from(structure.temporal)) as u8;
+                call.meanwhile = temporal;
+                call.target(0, spatial, temporal);
+                call.pictures(2 + (step + seed as u32) as usize % 2);
+            }
+            call.finish();
+            call.assert_seamless();
+            let pictures: Vec<_> = call.receiver.picture_numbers();
+            let pauses = pictures.windows(2).map(|pair| pair[1].picture - pair[0].picture);
+            assert!(pauses.max() <= Some(4), "{structure:?}");
+        }
+    }
+}
+
 #[test]
 fn only_the_wanted_layers_are_sent() {
     for structure in structures().into_iter().filter(is_layered) {

@@ -35,6 +35,8 @@ pub struct Call {
     layers: u8,
     /// They made more before.
     has_lost_layers: bool,
+    /// Between two requests for key frames.
+    pub ask_interval_ms: u64,
     /// See [`Target::meanwhile`].
     pub meanwhile: u8,
     /// Streams that send.
@@ -75,6 +77,7 @@ impl Call {
             layers: 3,
             has_lost_layers: false,
             meanwhile: 0,
+            ask_interval_ms: 100,
             queue_limit: 0,
             now_ms: 1_000,
             turn: 0,
@@ -132,7 +135,7 @@ impl Call {
 
     fn ask_key_frame(&mut self) {
         if let Some(encoding) = self.selector.wanted_key_frame()
-            && self.now_ms >= self.asked_ms + 100
+            && self.now_ms >= self.asked_ms + self.ask_interval_ms
         {
             self.asked_ms = self.now_ms;
             self.key_frames_asked += 1;
