@@ -10,6 +10,9 @@ use crate::decisions::Decisions;
 use crate::packet_layers::{Climb, FrameLayers, PacketLayers};
 use crate::targets::{Layer, Targets};
 
+/// So many pictures without any that is sent: twice as many as the base layer of three is apart.
+const STANDSTILL_PICTURES: u64 = 8;
+
 /// The layers one consumer has of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Choice {
@@ -24,6 +27,8 @@ pub(crate) struct Choice {
     before_since: u64,
     newest_unit: u64,
     picture: Option<u64>,
+    /// The newest picture of which something is sent.
+    last_sent: u64,
     /// The lowest spatial layer that was sent of the newest picture.
     lowest: Option<u8>,
     /// The end of the newest picture was told to the receiver.
@@ -72,6 +77,12 @@ impl Choice {
     pub(crate) fn needs_key_frame(&self, wanted: Layer) -> bool {
         let spatial = |targets: Targets| targets.best(wanted).map(|layer| layer.spatial);
         self.layer.is_none() || spatial(self.alive.and(self.available)) != spatial(self.available)
+    }
+
+    /// Pictures come and go, and none is sent: senders that are short of bits leave layers out.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.picture
+            .is_some_and(|picture| picture > self.last_sent + STANDSTILL_PICTURES)
     }
 
     /// Decides over a packet of a layered stream.
@@ -149,6 +160,7 @@ impl Choice {
             .layer
             .is_some_and(|layer| frame.present.contains(layer));
         if is_sent {
+            self.last_sent = frame.picture;
             let spatial = frame.layer.spatial;
             self.lowest = Some(self.lowest.map_or(spatial, |lowest| lowest.min(spatial)));
         }

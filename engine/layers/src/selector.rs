@@ -38,6 +38,29 @@ pub struct Offered {
     pub offer: Offer,
     /// [`Selector::layers`] is not what it was.
     pub layers_changed: bool,
+    /// The packet was taken but is not to leave yet.
+    pub is_held: bool,
+    /// The packet of the same stream that was held until now: it leaves before this one.
+    pub released: Option<u64>,
+}
+
+impl Offered {
+    /// Nothing becomes of a packet.
+    pub const SKIPPED: Self = Self {
+        offer: Offer::Skip,
+        layers_changed: false,
+        is_held: false,
+        released: None,
+    };
+}
+
+/// The newest packet that was taken, where only what comes next tells whether its picture ends with it:
+/// senders leave out upper layers without a word.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    found: Found,
+    sequence: u64,
+    picture: u64,
 }
 
 /// The newest packet that was left out, to tell what is missing next to it.
@@ -59,6 +82,7 @@ pub struct Selector {
     /// Highest sequence number offered of the stream that is forwarded.
     newest_in: u64,
     left_out: Option<LeftOut>,
+    held: Option<Held>,
 }
 
 impl Selector {
@@ -73,6 +97,7 @@ impl Selector {
             reported: None,
             newest_in: 0,
             left_out: None,
+            held: None,
         }
     }
 
@@ -120,6 +145,11 @@ impl Selector {
         (!has_arrived).then_some(target.encoding)
     }
 
+    /// Something is sent, and not of a layer that the source has stopped making.
+    pub fn has_picture(&self) -> bool {
+        self.layers().is_some() && !(self.is_layered() && self.choice.stands_still())
+    }
+
     /// Decides over a packet that just came, or was just repaired. `sequence` is its number in the
     /// source stream, counted on over wraps and restarts; with `is_entry` a decoder can start at
     /// this packet. Each packet is offered once, but for what follows an [`Offer::Begin`].
@@ -136,7 +166,7 @@ impl Selector {
             self.newest_in = self.newest_in.max(sequence);
             return Offered {
                 offer: Offer::Forward,
-                layers_changed: false,
+                ..Offered::SKIPPED
             };
         }
         self.consider(encoding, sequence, is_entry, layers)
@@ -149,7 +179,10 @@ impl Selector {
         is_entry: bool,
         layers: &PacketLayers,
     ) -> Offered {
+        let held = self.held.take();
         let offer = self.decide(encoding, sequence, is_entry, layers);
+        let is_held = self.held.is_some();
+        let released = held.and_then(|held| self.release(held, encoding, sequence, offer, layers));
         let now = self.layers();
         let layers_changed = offer != Offer::Skip && self.reported != now;
         if layers_changed {
@@ -158,6 +191,8 @@ impl Selector {
         Offered {
             offer,
             layers_changed,
+            is_held,
+            released,
         }
     }
 
@@ -280,7 +315,51 @@ impl Selector {
             joined = fate.is_upper && layers.begins_frame;
         }
         self.splices.accept(found, sequence, marker, joined);
+        self.hold(found, sequence, marker, layers);
         Offer::Begin
+    }
+
+    /// Holds a packet that ends a frame but, as far as is known, not its picture: a receiver that is not
+    /// told of the end waits for more, and never shows the picture.
+    fn hold(&mut self, found: Found, sequence: u64, marker: bool, layers: &PacketLayers) {
+        if layers.ends_frame
+            && !marker
+            && sequence == self.newest_in
+            && self.splices.is_layered(found)
+        {
+            self.held = Some(Held {
+                found,
+                sequence,
+                picture: layers.frame.picture,
+            });
+        }
+    }
+
+    /// What becomes of the packet that was held, now that another came: its sequence number if it leaves.
+    fn release(
+        &mut self,
+        held: Held,
+        encoding: u8,
+        sequence: u64,
+        offer: Offer,
+        layers: &PacketLayers,
+    ) -> Option<u64> {
+        if Some(held.found) != self.splices.current() {
+            // What begins now begins with a key frame.
+            return None;
+        }
+        let is_same = layers.frame.picture == held.picture;
+        let goes_on = is_same && offer != Offer::Skip;
+        let is_over = !is_same || layers.marker;
+        let is_later = self.splices.encoding() == Some(encoding) && sequence > held.sequence;
+        if !is_later || !goes_on && !is_over {
+            self.held = Some(held);
+            return None;
+        }
+        if !goes_on {
+            self.splices.end_picture(held.found, held.sequence);
+        }
+        Some(held.sequence)
     }
 
     /// A packet of the run that is under way.
@@ -302,6 +381,7 @@ impl Selector {
         if fate.is_sent {
             let joined = fate.is_upper && layers.begins_frame;
             self.splices.accept(found, sequence, fate.marker, joined);
+            self.hold(found, sequence, fate.marker, layers);
             return Offer::Forward;
         }
         self.leave_out(found, sequence, layers)

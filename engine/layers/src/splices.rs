@@ -288,6 +288,19 @@ impl Splices {
         }
     }
 
+    /// A packet that has not left is the last of its picture after all.
+    pub(crate) fn end_picture(&mut self, found: Found, sequence: u64) {
+        let Some(splice) = self.ring[found.0] else {
+            return;
+        };
+        let item = sequence - splice.first_in;
+        if let Some(map) = self.map_mut(found)
+            && map.drops.knows(item)
+        {
+            map.markers.set(item, true);
+        }
+    }
+
     /// Leaves a packet out of a layered splice. True where it has to be filled, for something
     /// behind it has left already.
     pub(crate) fn leave_out(&mut self, found: Found, sequence: u64) -> bool {

@@ -80,7 +80,18 @@ struct Replay {
     highest: Vec<Option<u64>>,
     selector: Selector,
     last_ms: u64,
+    held: Option<Arrived>,
     left: Vec<Left>,
+}
+
+/// A packet that came.
+struct Arrived {
+    ms: u64,
+    stream: u8,
+    sequence: u64,
+    timestamp: u32,
+    layers: PacketLayers,
+    payload: Vec<u8>,
 }
 
 /// A packet that left.
@@ -107,6 +118,7 @@ impl Replay {
             highest: vec![None; streams],
             selector: Selector::new(1_000, true),
             last_ms: 0,
+            held: None,
             left: Vec::new(),
         }
     }
@@ -141,36 +153,58 @@ impl Replay {
         let offered = self
             .selector
             .offer(recorded.stream, sequence, is_entry, &layers);
-        if offered.offer == Offer::Skip {
-            return;
+        let arrived = Arrived {
+            ms: recorded.ms,
+            stream: recorded.stream,
+            sequence,
+            timestamp: packet.timestamp(),
+            layers,
+            payload: packet.payload().to_vec(),
+        };
+        if let Some(released) = offered.released {
+            let held = self.held.take().unwrap();
+            assert_eq!(held.sequence, released);
+            self.leave(&held);
         }
-        let elapsed_ms = recorded.ms - self.last_ms;
-        let timestamp = |before: &Before| match before.encoding == recorded.stream {
-            true => packet.timestamp().wrapping_add(before.timestamp_delta),
+        if offered.is_held {
+            self.held = Some(arrived);
+        } else if offered.offer != Offer::Skip {
+            self.leave(&arrived);
+        }
+    }
+
+    fn leave(&mut self, arrived: &Arrived) {
+        let Arrived {
+            ms,
+            stream,
+            sequence,
+            timestamp: source_timestamp,
+            layers,
+            ref payload,
+        } = *arrived;
+        let elapsed_ms = ms - self.last_ms;
+        let timestamp = |before: &Before| match before.encoding == stream {
+            true => source_timestamp.wrapping_add(before.timestamp_delta),
             false => before
                 .timestamp
                 .wrapping_add((elapsed_ms * CLOCK_PER_MS) as u32),
         };
-        let place = self.selector.place(
-            recorded.stream,
-            sequence,
-            packet.timestamp(),
-            &layers,
-            timestamp,
-        );
-        self.last_ms = recorded.ms;
+        let place = self
+            .selector
+            .place(stream, sequence, source_timestamp, &layers, timestamp);
+        self.last_ms = ms;
         if let Some(place) = place {
             self.left.push(Left {
-                ms: recorded.ms,
-                stream: recorded.stream,
-                source_timestamp: packet.timestamp(),
+                ms,
+                stream,
+                source_timestamp,
                 layer: layers.layer(),
-                begins_key_frame: is_entry,
+                begins_key_frame: layers.begins_key_frame(),
                 sequence: place.sequence,
                 timestamp: place.timestamp,
                 marker: place.marker,
                 is_filler: place.is_filler,
-                payload: written(packet.payload(), &layers, &place),
+                payload: written(payload, &layers, &place),
             });
         }
     }

@@ -72,8 +72,33 @@ fn targets_that_change_all_the_time_stop_no_stream() {
             call.finish();
             call.assert_seamless();
             let pictures: Vec<_> = call.receiver.picture_numbers();
-            let pauses = pictures.windows(2).map(|pair| pair[1].picture - pair[0].picture);
+            let pauses = pictures
+                .windows(2)
+                .map(|pair| pair[1].picture - pair[0].picture);
             assert!(pauses.max() <= Some(4), "{structure:?}");
+        }
+    }
+}
+
+/// Chromium does so where it is short of bits, and its receivers show no picture before its end.
+#[test]
+fn a_picture_without_its_upper_layer_has_an_end_too() {
+    for structure in structures().into_iter().filter(|it| it.spatial > 1) {
+        for (spatial, temporal) in [(2, 2), (1, 2), (0, 2), (2, 0)] {
+            let mut call = Call::new(&[structure], 5, true);
+            call.encoders[0].dropped = 30;
+            call.target(0, 2, 2);
+            call.pictures(10);
+            call.target(0, spatial, temporal);
+            call.pictures(200);
+            // A whole one, to see the end of the last.
+            call.encoders[0].dropped = 0;
+            call.pictures(1);
+            call.finish();
+            call.assert_sound();
+            call.receiver.assert_markers();
+            call.receiver.assert_joints();
+            call.receiver.assert_ends();
         }
     }
 }

@@ -195,7 +195,7 @@ impl Consumer {
 
     /// How soon it needs the key frame that it waits for.
     pub(crate) fn urgency(&self) -> Urgency {
-        let Some(now) = self.layers() else {
+        let Some(now) = self.layers().filter(|_| self.selector.has_picture()) else {
             return Urgency::Now;
         };
         let has_too_much =
@@ -265,10 +265,7 @@ impl Consumer {
     /// Decides over a packet that just came, or was just repaired, while it is not idle.
     pub(crate) fn offer(&mut self, encoding: u8, is_entry: bool, meta: &PacketMeta) -> Offered {
         if !self.takes(meta) {
-            return Offered {
-                offer: Offer::Skip,
-                layers_changed: false,
-            };
+            return Offered::SKIPPED;
         }
         self.selector
             .offer(encoding, meta.sequence, is_entry, &meta.layers)

@@ -297,14 +297,22 @@ impl Shard {
             return Offer::Skip;
         }
         let offered = consumer.offer(packet.encoding, packet.is_entry, &packet.meta);
-        let is_queued = offered.offer != Offer::Skip
-            && self.enqueue(Departure {
-                consumer: index,
-                encoding: packet.encoding,
-                purpose: Purpose::Media,
-                bytes: packet.bytes,
-                sequence: packet.meta.sequence,
+        let departure = Departure {
+            consumer: index,
+            encoding: packet.encoding,
+            purpose: Purpose::Media,
+            bytes: packet.bytes,
+            sequence: packet.meta.sequence,
+        };
+        if let Some(sequence) = offered.released {
+            // About as long as the one that goes on it.
+            self.enqueue(Departure {
+                sequence,
+                ..departure
             });
+        }
+        let is_taken = offered.offer != Offer::Skip;
+        let is_queued = is_taken && (offered.is_held || self.enqueue(departure));
         if offered.layers_changed {
             self.report_layers(index);
         }

@@ -204,7 +204,10 @@ impl Call {
         if offered.layers_changed {
             self.changes.push((self.turn, self.selector.layers()));
         }
-        if offered.offer != Offer::Skip {
+        if let Some(released) = offered.released {
+            self.queue.push_back((key.0, released));
+        }
+        if offered.offer != Offer::Skip && !offered.is_held {
             self.queue.push_back(key);
         }
         offered.offer
@@ -258,6 +261,7 @@ impl Call {
         assert_eq!(self.receiver.holes(), [], "holes");
         assert_eq!(self.receiver.fillers(), 0, "fillers");
         self.receiver.assert_markers();
+        self.receiver.assert_joints();
         let numbers = self.receiver.picture_numbers();
         let counts = self.encoders[0].structure.codec == weirgate_wire::Codec::Vp8;
         let long = self.encoders[0].structure.long_picture_id;

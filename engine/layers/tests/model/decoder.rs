@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use weirgate_layers::{PacketLayers, Place, rewrite};
+use weirgate_layers::{PacketLayers, Place, joined_header, rewrite};
 use weirgate_packet::payload::{vp8::Vp8Descriptor, vp9::Vp9Descriptor};
 use weirgate_wire::Codec;
 
@@ -124,6 +124,33 @@ impl Receiver {
         all
     }
 
+    /// Every picture but the newest has an end that the receiver can see.
+    pub fn assert_ends(&self) {
+        let media: Vec<_> = self.media().collect();
+        for pair in media.windows(2) {
+            let [one, next] = pair else { unreachable!() };
+            let is_last = one.packet.frame.picture != next.packet.frame.picture;
+            assert_eq!(one.place.marker, is_last, "at {}", one.place.sequence);
+        }
+    }
+
+    /// What the next packet of AV1 is to go on with it does go on with, in the same picture.
+    pub fn assert_joints(&self) {
+        let media: Vec<_> = self.media().filter(|it| it.codec == Codec::Av1).collect();
+        for pair in media.windows(2) {
+            let [one, next] = pair else { unreachable!() };
+            if next.packet.frame.is_key && next.packet.index == 0 {
+                // What was under way was cut.
+                continue;
+            }
+            let (is_open, goes_on) = (fragments(one).1, fragments(next).0);
+            let at = one.place.sequence;
+            assert_eq!(is_open, goes_on, "between {at} and the next");
+            let is_same = one.packet.frame.picture == next.packet.frame.picture;
+            assert!(is_same || !is_open, "{at} has no end");
+        }
+    }
+
     /// One marker in each picture at most, on its last packet.
     pub fn assert_markers(&self) {
         let media: Vec<_> = self.media().collect();
@@ -139,6 +166,17 @@ impl Receiver {
             }
         }
     }
+}
+
+/// The fragment bits that a packet of AV1 left with: it goes on the one before, the next one goes on it.
+fn fragments(received: &Received) -> (bool, bool) {
+    let (header, len) = joined_header(&received.payload, &received.place);
+    let first = if len == 0 {
+        received.payload[0]
+    } else {
+        header[0]
+    };
+    (first & 0x80 != 0, first & 0x40 != 0)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

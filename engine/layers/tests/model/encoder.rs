@@ -96,6 +96,8 @@ pub struct Encoder {
     periods: u64,
     /// Newest frame of each layer.
     newest: [[Option<Reference>; 3]; 3],
+    /// Pictures that it makes without their highest layer, and does not say so, in percent.
+    pub dropped: u64,
     /// Spatial layers it makes now.
     active: u8,
     wants_key: bool,
@@ -117,6 +119,7 @@ impl Encoder {
             position: 0,
             periods: 0,
             newest: Default::default(),
+            dropped: 0,
             active: 0,
             wants_key: true,
             rng,
@@ -170,7 +173,9 @@ impl Encoder {
         self.picture_id += 1;
         self.next_picture += 1;
         let mut packets = Vec::new();
-        for spatial in 0..layers {
+        let is_dropped = !is_key && layers > 1 && self.rng.percent(self.dropped);
+        let made = layers - u8::from(is_dropped);
+        for spatial in 0..made {
             packets.extend(self.frame(capture_ms, spatial, temporal, is_key, is_second));
         }
         // A layer that was not made is not referred to later.
@@ -178,7 +183,7 @@ impl Encoder {
             *row = Default::default();
         }
         if let Some(last) = packets.last_mut() {
-            last.marker = true;
+            last.marker = !is_dropped;
         }
         packets
     }
