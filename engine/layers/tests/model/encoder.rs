@@ -173,7 +173,8 @@ impl Encoder {
         self.picture_id += 1;
         self.next_picture += 1;
         let mut packets = Vec::new();
-        let is_dropped = !is_key && layers > 1 && self.rng.percent(self.dropped);
+        let may_drop = self.dropped > 0 && !is_key && layers > 1;
+        let is_dropped = may_drop && self.rng.percent(self.dropped);
         let made = layers - u8::from(is_dropped);
         for spatial in 0..made {
             packets.extend(self.frame(capture_ms, spatial, temporal, is_key, is_second));
