@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weirgate_congestion::allocator::{Allocation, Reason};
-use weirgate_layers::{Before, Layer, Offer, Offered, Place, Selector, Target};
+use weirgate_layers::{Before, Layer, Offered, Place, Selector, Target};
 use weirgate_wire::{ConsumerConfig, ConsumerType, LayerReason, Layers, MediaKind};
 
 use crate::Timestamp;
