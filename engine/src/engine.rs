@@ -51,6 +51,7 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
         max_sockets: u32::from(last - first) + 1 + SPARE_SOCKETS,
         media,
         clock,
+        coalesce_max: config.coalesce_max,
         end,
     })?;
     process::give_up_rights(Duty::BindSockets);

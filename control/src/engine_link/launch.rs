@@ -86,6 +86,9 @@ impl EngineCommand {
         if let Some(cores) = &settings.cores {
             flag("--cores", cores.clone());
         }
+        if let Some(micros) = settings.coalesce_max {
+            flag("--coalesce-max", micros.to_string());
+        }
         flag("--io", settings.io.name().to_owned());
         if settings.busy_poll > 0 {
             flag("--busy-poll", settings.busy_poll.to_string());

@@ -94,6 +94,11 @@ pub(crate) const KEYS: &[Key] = &[
          needs CAP_NET_ADMIN; 0: off [default: 0]",
     ),
     one(
+        "coalesce-max",
+        "MICROSECONDS",
+        "How long busy shards let datagrams gather before they send, at most [default: 2000]",
+    ),
+    one(
         "engine-socket",
         "PATH",
         "Socket of the engine [default: $XDG_RUNTIME_DIR/weirgate/engine.sock, \

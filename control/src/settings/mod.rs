@@ -38,6 +38,8 @@ pub struct Settings {
     pub io: IoBackend,
     /// Microseconds for which the engine polls network cards before it sleeps.
     pub busy_poll: u32,
+    /// µs that busy shards of the engine let datagrams gather at most; `None` for its default.
+    pub coalesce_max: Option<u32>,
     /// Socket of the engine.
     pub engine_socket: PathBuf,
     /// Engine program to start where none runs.
@@ -117,6 +119,11 @@ impl Settings {
             busy_poll: read
                 .one("busy-poll", "0 to 10000 microseconds", values::busy_poll)?
                 .unwrap_or(0),
+            coalesce_max: read.one(
+                "coalesce-max",
+                "0 to 20000 microseconds",
+                values::coalesce_max,
+            )?,
             engine_socket: read
                 .one("engine-socket", "a path", values::path)?
                 .unwrap_or_else(|| values::default_socket(runtime_dir)),

@@ -81,6 +81,7 @@ fn a_bad_value_is_refused_with_place_value_and_what_is_allowed() {
         ("plain-ports", "20-10"),
         ("cores", "3-1"),
         ("io", "fast"),
+        ("coalesce-max", "20001"),
         ("busy-poll", "10001"),
         ("api-token", "short"),
         ("allow-origin", "meet.example"),

@@ -257,6 +257,12 @@ pub(super) fn busy_poll(text: &str) -> Option<u32> {
         .filter(|micros| (0..=10_000).contains(micros))
 }
 
+pub(super) fn coalesce_max(text: &str) -> Option<u32> {
+    text.parse()
+        .ok()
+        .filter(|micros| (0..=20_000).contains(micros))
+}
+
 pub(super) fn resume_time(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().filter(|s| (1..=3600).contains(s))?;
     Some(Duration::from_secs(seconds))

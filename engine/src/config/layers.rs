@@ -76,6 +76,11 @@ struct Flags {
     /// [env: WEIRGATE_BUSY_POLL] [default: 0]
     #[arg(long, value_name = "MICROSECONDS")]
     busy_poll: Option<String>,
+    /// Microseconds for which a busy shard to which much comes lets datagrams gather before it sends,
+    /// at most: the busier it is the longer, an idle one never; 0: none does
+    /// [env: WEIRGATE_COALESCE_MAX] [default: 2000]
+    #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
+    coalesce_max: Option<String>,
     /// Log lines on stderr: text or json [env: WEIRGATE_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -93,6 +98,7 @@ impl Flags {
             key::XDP_INTERFACES => self.xdp_interfaces.clone(),
             key::STEERING => one(&self.steering),
             key::BUSY_POLL => one(&self.busy_poll),
+            key::COALESCE_MAX => one(&self.coalesce_max),
             key::LOG_FORMAT => one(&self.log_format),
             _ => Vec::new(),
         }
@@ -283,6 +289,7 @@ mod tests {
         assert_eq!(config.io, IoChoice::Auto);
         assert!(config.xdp_interfaces.is_empty() && config.steering);
         assert_eq!(config.busy_poll, None);
+        assert_eq!(config.coalesce_max.as_millis(), 2);
         assert_eq!(config.log_format, LogFormat::Text);
         assert_eq!(config.socket.file_name().unwrap(), "engine.sock");
     }
@@ -338,6 +345,10 @@ mod tests {
         assert_eq!(steering.allowed, "auto or off");
         let busy_poll = bad(read_with(&["--busy-poll", "10001"], &[]));
         assert_eq!(busy_poll.allowed, "0 to 10000 microseconds");
+        let coalesce = bad(read_with(&["--coalesce-max", "2ms"], &[]));
+        assert_eq!(coalesce.allowed, "0 to 20000 microseconds");
+        let off = read_with(&["--coalesce-max", "0"], &[]).unwrap();
+        assert!(off.coalesce_max.is_zero());
         let variable = [("WEIRGATE_BUSY_POLL", "50")];
         let busy_poll = read_with(&[], &variable).unwrap().busy_poll;
         assert_eq!(busy_poll, Some(std::time::Duration::from_micros(50)));

@@ -14,6 +14,7 @@ pub(crate) use layers::read;
 
 /// UDP port of every WebRTC transport.
 const DEFAULT_MEDIA_PORT: u16 = 10_000;
+const DEFAULT_COALESCE_MAX: Duration = Duration::from_millis(2);
 const DEFAULT_PLAIN_PORTS: (u16, u16) = (10_100, 13_999);
 
 /// The names of the settings: flags have `--` before them, variables are `WEIRGATE_` and the name
@@ -27,11 +28,12 @@ mod key {
     pub(super) const XDP_INTERFACES: &str = "xdp-interfaces";
     pub(super) const STEERING: &str = "steering";
     pub(super) const BUSY_POLL: &str = "busy-poll";
+    pub(super) const COALESCE_MAX: &str = "coalesce-max";
     pub(super) const LOG_FORMAT: &str = "log-format";
 
     /// Those that may be given several times, or as an array in the file.
     pub(super) const LISTS: [&str; 2] = [MEDIA_LISTEN, XDP_INTERFACES];
-    pub(super) const ALL: [&str; 9] = [
+    pub(super) const ALL: [&str; 10] = [
         SOCKET,
         MEDIA_LISTEN,
         PLAIN_PORTS,
@@ -40,6 +42,7 @@ mod key {
         XDP_INTERFACES,
         STEERING,
         BUSY_POLL,
+        COALESCE_MAX,
         LOG_FORMAT,
     ];
 }
@@ -65,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) steering: bool,
     /// How long a wait polls network cards before it sleeps, if at all.
     pub(crate) busy_poll: Option<Duration>,
+    /// How long a busy shard lets datagrams gather before it sends, at most; zero: not at all.
+    pub(crate) coalesce_max: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
 }
@@ -132,6 +137,9 @@ impl Config {
                 .unwrap_or_default(),
             steering: given.one(key::STEERING, values::steering)?.unwrap_or(true),
             busy_poll: given.one(key::BUSY_POLL, values::busy_poll)?.flatten(),
+            coalesce_max: given
+                .one(key::COALESCE_MAX, values::coalesce_max)?
+                .unwrap_or(DEFAULT_COALESCE_MAX),
             log_format: given
                 .one(key::LOG_FORMAT, values::log_format)?
                 .unwrap_or_default(),

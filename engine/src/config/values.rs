@@ -97,6 +97,16 @@ pub(super) fn busy_poll(text: &str) -> Result<Option<Duration>, Allowed> {
     }
 }
 
+/// Microseconds; 0 for none.
+pub(super) fn coalesce_max(text: &str) -> Result<Duration, Allowed> {
+    /// Longer is seen and heard.
+    const MAX_MICROS: u64 = 20_000;
+    match text.parse() {
+        Ok(micros @ ..=MAX_MICROS) => Ok(Duration::from_micros(micros)),
+        _ => Err(format!("0 to {MAX_MICROS} microseconds")),
+    }
+}
+
 /// The name of a network interface.
 pub(super) fn interface(text: &str) -> Result<String, Allowed> {
     /// `IFNAMSIZ` without its closing zero.

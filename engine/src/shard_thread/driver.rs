@@ -1,5 +1,6 @@
 //! The loop of a shard: tasks, crossings, datagrams, timeouts, then everything out. It sleeps in
-//! the back end, and only when there was nothing to do in a whole turn.
+//! the back end, and only when there was nothing to do in a whole turn; a busy one waits a little
+//! more for what comes with the datagrams that woke it.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use weirgate_shard::{
 };
 use weirgate_wire::{Answer, Event, Refusal, RefusalKind, ShardCounters};
 
+use super::gathering::Gathering;
 use super::load::LoadMeter;
 use super::{ShardInput, ShardStatus, ShardTask};
 use crate::clock::Clock;
@@ -41,6 +43,7 @@ pub(super) struct DriverParts {
     pub(super) inputs: Receiver<ShardInput>,
     pub(super) hub: Sender<(ShardNo, ShardEvent)>,
     pub(super) status: Arc<ShardStatus>,
+    pub(super) gathering: Gathering,
 }
 
 /// Runs one shard on its thread.
@@ -54,6 +57,8 @@ pub(super) struct Driver {
     /// Shards that got crossings and are to be woken.
     touched: Vec<bool>,
     counters: DriverCounters,
+    /// That came in this turn.
+    datagrams: usize,
     stopping: bool,
 }
 
@@ -71,6 +76,7 @@ struct DriverCounters {
     flows_steered: u64,
     flows_not_steered: u64,
     sleeps: u64,
+    gathering_waits: u64,
     turns: u64,
 }
 
@@ -84,6 +90,7 @@ impl Driver {
             chunk,
             touched: vec![false; usize::from(parts.shards)],
             counters: DriverCounters::default(),
+            datagrams: 0,
             stopping: false,
             parts,
         }
@@ -101,6 +108,8 @@ impl Driver {
             let now = self.parts.clock.now();
             let busy = now.since(turn_from).saturating_sub(slept);
             self.parts.shard.turn_took(now, busy);
+            let datagrams = std::mem::take(&mut self.datagrams);
+            self.parts.gathering.turn(datagrams, busy, slept);
             (turn_from, slept) = (now, Duration::ZERO);
             let mut busy = self.do_tasks(now, backend);
             busy |= self.take_crossings(now);
@@ -111,11 +120,17 @@ impl Driver {
                 deadline.since(now)
             };
             let sleep = self.receive(wait, sleeper, backend)?;
-            let now = self.parts.clock.now();
+            let mut now = self.parts.clock.now();
             if let Some(Sleep { from, until }) = sleep {
-                let until = until.unwrap_or(now);
-                load.slept(from, until);
-                slept = until.since(from);
+                load.slept(from, until.unwrap_or(now));
+                slept = until.unwrap_or(now).since(from);
+                if until.is_some()
+                    && let Some((from, until)) = self.gather(now, backend)?
+                {
+                    load.slept(from, until);
+                    slept += until.since(from);
+                    now = self.parts.clock.now();
+                }
             }
             if self.parts.shard.poll_timeout() <= now {
                 self.refill();
@@ -246,7 +261,27 @@ impl Driver {
         Ok(Some(Sleep { from, until }))
     }
 
+    /// Lets datagrams gather where the shard is busy, and takes them in; from when to when it slept,
+    /// if it did.
+    fn gather(
+        &mut self,
+        now: Timestamp,
+        backend: &mut dyn Backend,
+    ) -> io::Result<Option<(Timestamp, Timestamp)>> {
+        let wait = self.parts.gathering.wait();
+        let wait = wait.min(self.parts.shard.poll_timeout().since(now));
+        if wait.is_zero() {
+            return Ok(None);
+        }
+        self.counters.gathering_waits += 1;
+        std::thread::sleep(wait);
+        let until = self.parts.clock.now();
+        self.receive(Duration::ZERO, None, backend)?;
+        Ok(Some((now, until)))
+    }
+
     fn take_datagrams(&mut self, now: Timestamp, datagrams: &mut [Datagram<'_>]) {
+        self.datagrams += datagrams.len();
         for datagrams in datagrams.chunks_mut(self.chunk) {
             self.refill();
             self.parts.shard.handle_datagrams(now, datagrams);
@@ -365,6 +400,7 @@ impl Driver {
             ("flows_steered", own.flows_steered),
             ("flows_not_steered", own.flows_not_steered),
             ("sleeps", own.sleeps),
+            ("gathering_waits", own.gathering_waits),
             ("turns", own.turns),
         ];
         let named = counters.map(|(name, value)| (name.to_owned(), value));

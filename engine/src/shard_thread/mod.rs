@@ -1,6 +1,7 @@
 //! A shard's thread: the sans-IO core, its back end, and the loop around both.
 
 mod driver;
+mod gathering;
 mod load;
 mod start;
 

@@ -11,6 +11,7 @@ use weirgate_io::{Backend, Duty, IoKind, IoOptions, Steering, XdpSeat};
 use weirgate_shard::{Limits, Shard, ShardConfig, ShardEvent, ShardNo, SocketId};
 
 use super::driver::{Driver, DriverParts};
+use super::gathering::Gathering;
 use super::{ShardHandle, ShardInput, ShardStatus};
 use crate::clock::Clock;
 use crate::crossing_net::CrossingNet;
@@ -34,6 +35,8 @@ pub(crate) struct CrewPlan {
     /// For each media address its sockets, one per shard.
     pub(crate) media: Vec<Vec<UdpSocket>>,
     pub(crate) clock: Clock,
+    /// How long a busy shard lets datagrams gather, at most.
+    pub(crate) coalesce_max: Duration,
     /// Where a shard that can not go on says so.
     pub(crate) end: Sender<Ending>,
 }
@@ -98,6 +101,7 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
             locals: locals.clone(),
             limits: limits.clone(),
             clock: plan.clock,
+            coalesce_max: plan.coalesce_max,
             net: net.clone(),
             inputs: queue,
             hub: hub.clone(),
@@ -142,6 +146,7 @@ struct Seat {
     locals: Vec<SocketAddr>,
     limits: Limits,
     clock: Clock,
+    coalesce_max: Duration,
     net: Arc<CrossingNet>,
     inputs: Receiver<ShardInput>,
     hub: Sender<(ShardNo, ShardEvent)>,
@@ -213,6 +218,7 @@ impl Seat {
             inputs: self.inputs,
             hub: self.hub,
             status: self.status,
+            gathering: Gathering::new(self.coalesce_max),
         };
         Ok((Driver::new(parts), backend))
     }
