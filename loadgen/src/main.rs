@@ -5,7 +5,7 @@ mod args;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,6 +68,10 @@ async fn play(args: &Args, asked: &Play) -> Result<Verdict> {
 async fn find(args: &Args, asked: &Play) -> Result<Verdict> {
     let api = args.api()?;
     let scenario = asked.scenario(&args.pids)?;
+    ensure!(
+        scenario.load.is_none(),
+        "--load: a search for a capacity has loads of its own"
+    );
     let interrupt = interrupt_on_ctrl_c()?;
     let progress = report::progress(args.quiet);
     let settings = args.capacity.settings(scenario.duration)?;

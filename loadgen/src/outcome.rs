@@ -41,6 +41,9 @@ pub struct Outcome {
     pub feedback: Feedback,
     /// What was measured, second by second, from the first join to the end.
     pub timeline: Vec<Second>,
+    /// The steps of the load, where it was to rise and fall.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
     /// Received trains: how many datagrams of one flow the kernel handed over together.
     pub trains: Vec<Trains>,
     /// CPU time of the processes under test, where they run on this host.
@@ -299,6 +302,58 @@ pub struct Second {
     pub server_cores: Option<f64>,
     /// This program's CPU, in cores.
     pub own_cores: f64,
+}
+
+/// A step of the load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase {
+    /// Share of the senders that sent.
+    pub share: f64,
+    /// How long it lasted, in s.
+    pub seconds: f64,
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Packets sent, times those who were to get them, per second.
+    pub expected_per_second: f64,
+    /// Different packets received per second.
+    pub received_per_second: f64,
+    /// bit/s received.
+    pub received_bps: f64,
+    /// Latency of what came, in ms.
+    pub latency: Option<Percentiles>,
+    /// By kind, `audio` and `video`.
+    pub by_kind: BTreeMap<String, KindPhase>,
+    /// How long it took until half a second was normal: in each tenth of it 95 % of what was sent
+    /// came, and 99 % of that within 100 ms. `None` where that never was so.
+    pub normal_after_ms: Option<f64>,
+    /// CPU of the processes under test, in cores.
+    pub server_cores: Option<f64>,
+    /// This program's CPU, in cores.
+    pub own_cores: f64,
+    /// Resident memory of the processes under test at its end, in bytes.
+    pub resident_bytes: Option<u64>,
+}
+
+/// Audio or video in a step of the load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KindPhase {
+    /// Packets sent, times those who were to get them.
+    pub expected: u64,
+    /// Different packets received.
+    pub received: u64,
+    /// Missing before one that came.
+    pub lost: u64,
+    /// Latency of what came, in ms.
+    pub latency: Option<Percentiles>,
+}
+
+impl KindPhase {
+    /// Lost part of what came or is missing before it, 0.0 to 1.0.
+    pub fn loss(&self) -> f64 {
+        self.lost as f64 / (self.received + self.lost).max(1) as f64
+    }
 }
 
 /// Trains of one length.

@@ -106,6 +106,41 @@ impl PlainClient {
     }
 }
 
+/// A plain transport that leads to a socket which nobody reads: all that it costs is the server's.
+pub struct PlainSink {
+    /// Id of the transport.
+    pub id: String,
+    _socket: UdpSocket,
+}
+
+impl PlainSink {
+    /// Makes the transport on a router.
+    pub async fn connect(api: &Api, router: &str, setup: PlainSetup) -> Result<Self> {
+        let options = PlainOptions {
+            listen_ip: setup.ip,
+            rtcp_mux: true,
+            comedia: false,
+            enable_srtp: setup.suite.is_some(),
+            srtp_crypto_suite: setup.suite,
+        };
+        let transport = api.create_plain_transport(router, &options).await?;
+        let own_ip = own_ip_towards(transport.tuple.local(setup.ip)?)?;
+        let socket = UdpSocket::bind((own_ip, 0))?;
+        // As small as can be: what is full is dropped at the least cost.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(1)?;
+        let mut body = json!({"ip": own_ip, "port": socket.local_addr()?.port()});
+        if let Some(suite) = setup.suite {
+            let send = SrtpKey::random(suite)?;
+            body["srtpParameters"] = serde_json::to_value(SrtpParameters::from(&send))?;
+        }
+        api.connect_plain(&transport.id, &body).await?;
+        Ok(Self {
+            id: transport.id,
+            _socket: socket,
+        })
+    }
+}
+
 /// The address of ours that the kernel sends from to `remote`.
 fn own_ip_towards(remote: SocketAddr) -> Result<IpAddr> {
     let any: IpAddr = match remote {

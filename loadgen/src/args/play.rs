@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use weirgate_loadgen::capacity::Trial;
-use weirgate_loadgen::scenario::{Cast, Scenario, SignalingKind, Traffic, Transport};
+use weirgate_loadgen::scenario::{Cast, LoadProfile, Scenario, SignalingKind, Traffic, Transport};
 use weirgate_loadgen::sender::{AudioShape, Burst, Shape, VideoShape};
 use weirgate_loadgen::srtp_leg::SrtpSuite;
-use weirgate_loadgen::units::{parse_bitrate, parse_duration};
+use weirgate_loadgen::units::{parse_bitrate, parse_duration, parse_part};
 
 use super::video::Video;
 
@@ -102,6 +102,9 @@ pub(crate) struct PlayArgs {
     /// Sends audio, 50 packets per second.
     #[arg(long)]
     audio: bool,
+    /// Only that share of those who send send audio, such as 25%.
+    #[arg(long, value_name = "SHARE", requires = "audio", value_parser = parse_part)]
+    audio_share: Option<f64>,
     /// Audio pauses where nobody speaks (discontinuous transmission).
     #[arg(long)]
     dtx: bool,
@@ -121,6 +124,10 @@ pub(crate) struct PlayArgs {
     /// some seconds to rise.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     settle: Duration,
+    /// Lets the load rise and fall: for so long that share of the senders sends, then the next one;
+    /// in place of --duration.
+    #[arg(long, value_name = "SHARE:TIME,…", conflicts_with = "duration")]
+    load: Option<LoadProfile>,
     /// Participants that join per second; as fast as they can where not given.
     #[arg(long, value_name = "N")]
     ramp: Option<f64>,
@@ -130,6 +137,10 @@ pub(crate) struct PlayArgs {
     /// Receivers tell this estimate by REMB, such as 2M.
     #[arg(long, value_name = "BITRATE", value_parser = parse_bitrate)]
     remb: Option<u64>,
+    /// So many plain transports beside each receiver get the same and nobody reads them: load for
+    /// the server that costs nothing here.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    unread: usize,
     /// Receivers ask for another layer of simulcast every so often.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "simulcast")]
     switch_layers: Option<Duration>,
@@ -154,11 +165,17 @@ impl Play {
         let traffic = options.traffic(is_audio)?;
         let mut scenario = Scenario::new(cast, options.transport()?, traffic);
         scenario.signaling = options.signaling;
-        scenario.duration = options.duration;
         scenario.settle = options.settle;
+        scenario.load.clone_from(&options.load);
+        scenario.duration = match &options.load {
+            Some(load) => load.duration(),
+            None => options.duration,
+        };
         scenario.ramp = options.ramp;
         scenario.nack = options.nack;
         scenario.remb_bps = options.remb;
+        scenario.unread = options.unread;
+        scenario.audio_share = options.audio_share.unwrap_or(1.0);
         scenario.switch_layers = options.switch_layers;
         if let Some(ip) = options.plain_ip {
             ensure!(
@@ -311,6 +328,8 @@ mod tests {
             "x rooms --rooms 2 --participants 1 --viewers 5 --video 360p --settle 3s",
             "x pairs --pairs 2 --video 1M --key-frames 0 --nack --remb 2M",
             "x churn --watchers 2 --joins 0.5 --stay 3s --video 300k",
+            "x rooms --audio --load 30%:5s,90%:10s,30%:5s",
+            "x meeting --video 1M --audio --audio-share 25% --transport plain --unread 3",
         ] {
             scenario(line).unwrap_or_else(|error| panic!("{line}: {error:#}"));
         }
@@ -335,6 +354,11 @@ mod tests {
             "x livestream --audio --recievers 3",
             "x meeting --participants 1 --audio",
             "x audio --video 1M",
+            "x rooms --audio --load 30%",
+            "x rooms --audio --unread 2",
+            "x rooms --video 1M --audio-share 25%",
+            "x rooms --audio --load 30%:5s --duration 5s",
+            "x livestream --audio --load 30%:5s,90%:5s",
             "x churn --video 1M --joins 0",
         ] {
             assert!(scenario(line).is_err(), "{line}");

@@ -29,6 +29,7 @@ pub(super) fn summary(outcome: &Outcome) -> Summary {
     notes(outcome, &mut summary);
     summary.facts = facts(outcome);
     summary.tables = [
+        phases(outcome),
         latencies(outcome),
         flows(outcome),
         join_times(outcome),
@@ -186,6 +187,52 @@ fn own_facts(outcome: &Outcome, summary: &mut Summary) {
     );
     summary.fact("own socket drops", count(own.socket_drops));
     summary.fact("own send failures", count(own.send_failures));
+}
+
+fn phases(outcome: &Outcome) -> Table {
+    let rows = outcome.phases.iter().map(|phase| {
+        let of = |kind: &str| phase.by_kind.get(kind);
+        let p99 = |kind| match of(kind).and_then(|of| of.latency) {
+            Some(latency) => ms(latency.p99),
+            None => "–".to_owned(),
+        };
+        let loss = of("audio").map_or("–".to_owned(), |audio| percent(audio.loss()));
+        let normal = phase.normal_after_ms.map(|ms| format!("{ms:.0} ms"));
+        vec![
+            percent(phase.share),
+            format!("{:.1}", phase.seconds),
+            rate(phase.expected_per_second),
+            rate(phase.received_per_second),
+            loss,
+            p99("audio"),
+            p99("video"),
+            normal.unwrap_or_else(|| "never".to_owned()),
+            phase
+                .server_cores
+                .map_or("–".to_owned(), |cores| format!("{cores:.2}")),
+            format!("{:.2}", phase.own_cores),
+            phase.resident_bytes.map_or("–".to_owned(), bytes),
+        ]
+    });
+    Table {
+        title: "Steps of the load: packets per second, loss of audio, p99 in ms, CPU in cores"
+            .to_owned(),
+        head: vec![
+            "senders",
+            "s",
+            "due",
+            "came",
+            "lost",
+            "audio",
+            "video",
+            "normal in",
+            "server",
+            "own",
+            "memory",
+        ],
+        rows: rows.collect(),
+        ends_in_text: false,
+    }
 }
 
 const PERCENTILES: [&str; 8] = ["", "packets", "p50", "p90", "p99", "p99.9", "p99.99", "max"];

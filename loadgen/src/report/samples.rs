@@ -69,6 +69,7 @@ pub(crate) fn clean(receivers: u64, seconds: u32) -> Outcome {
         refused: crate::outcome::Refused::default(),
         feedback: crate::outcome::Feedback::default(),
         timeline: (1..=seconds).map(|at| second(at, receivers)).collect(),
+        phases: Vec::new(),
         trains: [(1, 0.25), (2, 0.1), (3, 0.1), (4, 0.1), (5, 0.45)]
             .into_iter()
             .map(|(length, share)| Trains {

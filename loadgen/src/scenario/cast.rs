@@ -191,6 +191,11 @@ impl Cast {
         rooms.iter().map(|room| room.senders + room.receivers).sum()
     }
 
+    /// Those of them who send.
+    pub(super) fn senders(&self) -> usize {
+        self.rooms().iter().map(|room| room.senders).sum()
+    }
+
     pub(super) fn rooms(&self) -> Vec<RoomPlan> {
         let room = |senders, receivers| RoomPlan { senders, receivers };
         match *self {

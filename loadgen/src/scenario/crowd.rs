@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::participant::Member;
 use super::run::SentSoFar;
+use super::sampler::KindCounts;
 use crate::clock::now_ns;
 use crate::latency;
 use crate::leg::lock;
@@ -112,6 +113,26 @@ impl Crowd {
                 .for_each(|flow| tally.add(flow, sent.of(flow.stream), sent.at_ns()));
         }
         tally
+    }
+
+    /// What was due so far and what came, of audio and of video.
+    pub(super) fn kind_counts(&self, sent: &SentSoFar) -> [KindCounts; 2] {
+        let left = lock(&self.left);
+        let mut kinds = [left.sums.audio, left.sums.video].map(|arrived| KindCounts {
+            due: arrived.expected,
+            arrived,
+        });
+        drop(left);
+        for member in lock(&self.members).values() {
+            for flow in lock(&member.receiver).stats() {
+                let of = &mut kinds[usize::from(flow.is_video)];
+                of.arrived.add(flow, flow.end_index, sent.at_ns());
+                let mut due = Tally::default();
+                due.add(flow, sent.of(flow.stream), sent.at_ns());
+                of.due += due.expected;
+            }
+        }
+        kinds
     }
 
     /// What came so far, whatever was sent meanwhile: missing is what lies before a packet that came.

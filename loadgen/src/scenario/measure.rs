@@ -12,8 +12,8 @@ use super::run::Run;
 use crate::latency::{self, LatencySink};
 use crate::leg::{lock, read_stats};
 use crate::outcome::{
-    Bounds, Cpu, Ending, JoinTimes, KindOutcome, Outcome, Own, Participants, Percentiles, Second,
-    Sent, Tally, Trains, Verdict,
+    Bounds, Cpu, Ending, JoinTimes, KindOutcome, Outcome, Own, Participants, Percentiles, Phase,
+    Second, Sent, Tally, Trains, Verdict,
 };
 
 /// Points of a latency curve per halving of the distance to 100 %.
@@ -80,7 +80,7 @@ impl Measured {
         scenario: &Scenario,
         run: &Run,
         began: Duration,
-        timeline: Vec<Second>,
+        (timeline, phases): (Vec<Second>, Vec<Phase>),
         has_drained: bool,
         ending: Ending,
     ) -> Outcome {
@@ -124,6 +124,7 @@ impl Measured {
             refused: sums.refused,
             feedback: sums.feedback,
             timeline,
+            phases,
             trains: self.trains,
             cpu: self.cpu,
             own: Own {

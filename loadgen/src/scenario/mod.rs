@@ -5,8 +5,10 @@ mod cast;
 mod crowd;
 mod health;
 mod joining;
+mod load;
 mod measure;
 mod participant;
+mod phases;
 mod play;
 mod processes;
 mod progress;
@@ -17,6 +19,7 @@ mod traffic;
 
 pub use access::SignalingKind;
 pub use cast::Cast;
+pub use load::{LoadProfile, LoadStep};
 pub use participant::Transport;
 pub use play::Scenario;
 pub use progress::{Progress, Silent};

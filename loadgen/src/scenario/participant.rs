@@ -9,11 +9,12 @@ use anyhow::{Context as _, Result};
 
 use super::access::{Access, Direction};
 use super::joining::Place;
+use super::load::mute_rank;
 use super::run::{Room, Run};
 use crate::clock::now_ns;
 use crate::ice::AgentEvent;
 use crate::leg::{Leg, Media, Outbound, lock};
-use crate::plain_client::{PlainClient, PlainSetup};
+use crate::plain_client::{PlainClient, PlainSetup, PlainSink};
 use crate::random;
 use crate::receiver::{Receiver, ReceiverConfig};
 use crate::rtp_parameters::{SendOptions, receiving, sending, sending_layers};
@@ -53,6 +54,10 @@ pub(super) struct Manner {
     pub(super) ip: IpAddr,
     pub(super) nack: bool,
     pub(super) remb_bps: Option<u64>,
+    /// Plain transports that get the same as each receiver and that nobody reads.
+    pub(super) unread: usize,
+    /// Share of those who send that send audio.
+    pub(super) audio_share: f64,
 }
 
 /// Something that somebody in the room sends.
@@ -120,6 +125,7 @@ pub(super) struct Participant {
     access: Access,
     sending: Option<End>,
     receiving: Option<End>,
+    sinks: Vec<PlainSink>,
     pub(super) member: Arc<Member>,
     began_ns: u64,
     joined: bool,
@@ -159,6 +165,7 @@ impl Participant {
             access,
             sending: None,
             receiving: None,
+            sinks: Vec::new(),
             member: Arc::new(member),
             began_ns,
             joined: false,
@@ -186,7 +193,11 @@ impl Participant {
         let feedback = Arc::clone(&self.member.feedback);
         let end = self.connect(Direction::Send, feedback).await?;
         let mut sources = Vec::new();
+        let is_mute = mute_rank(self.number) >= self.manner.audio_share;
         for (mid, &shape) in run.traffic.shapes.iter().enumerate() {
+            if is_mute && matches!(shape, Shape::Audio(_)) {
+                continue;
+            }
             let simulcast = run.traffic.simulcast && matches!(shape, Shape::Video(_));
             let options = SendOptions {
                 stream: run.take_stream_numbers(if simulcast { 3 } else { 1 }),
@@ -209,7 +220,7 @@ impl Participant {
             for config in &configs {
                 let stream = Stream::new(config.clone(), Arc::clone(end.leg().outbound()));
                 lock(&self.member.feedback).add(Arc::clone(&stream));
-                run.begin_to_send(stream);
+                run.begin_to_send(self.number, stream);
             }
             sources.push(Source {
                 owner: self.number,
@@ -237,6 +248,7 @@ impl Participant {
         let end = match self.receiving.take() {
             Some(end) => end,
             None => {
+                self.open_sinks().await?;
                 let receiver = Arc::clone(&self.member.receiver);
                 self.connect(Direction::Receive, receiver).await?
             }
@@ -249,6 +261,10 @@ impl Participant {
         flow.streams = source.layers.iter().map(|config| config.stream).collect();
         lock(&self.member.receiver).add(flow);
         self.access.resume(&consumer.id).await?;
+        for sink in &self.sinks {
+            let unread = self.access.consume(&sink.id, &source.producer).await?;
+            self.access.resume(&unread.id).await?;
+        }
         if source.layers.len() > 1 {
             self.layered.push((consumer.id, source.layers.len() as u32));
         }
@@ -284,12 +300,14 @@ impl Participant {
             access,
             sending,
             receiving,
+            sinks,
             ..
         } = self;
         let ends = [sending, receiving];
         let polite = async {
             if is_server_alive {
-                let ids: Vec<&str> = ends.iter().flatten().map(End::id).collect();
+                let unread = sinks.iter().map(|sink| sink.id.as_str());
+                let ids: Vec<&str> = ends.iter().flatten().map(End::id).chain(unread).collect();
                 // A server that is gone meanwhile needs no good-bye.
                 let _ = access.leave(&ids).await;
             }
@@ -298,6 +316,18 @@ impl Participant {
             }
         };
         let _ = tokio::time::timeout(MAX_LEAVING, polite).await;
+    }
+
+    async fn open_sinks(&mut self) -> Result<()> {
+        if let Transport::Plain(suite) = self.manner.transport {
+            for _ in 0..self.manner.unread {
+                let (api, router) = self.access.plain_router()?;
+                let setup = PlainSetup::new(self.manner.ip, suite);
+                let sink = PlainSink::connect(api, router, setup).await?;
+                self.sinks.push(sink);
+            }
+        }
+        Ok(())
     }
 
     async fn connect<M: Media>(

@@ -13,6 +13,7 @@ use super::access::{ServerRoom, SignalingKind};
 use super::cast::Cast;
 use super::health::{Flowing, Probe};
 use super::joining::{Joining, Place};
+use super::load::LoadProfile;
 use super::measure::Measure;
 use super::participant::{Manner, Transport};
 use super::processes::{Processes, raise_open_files};
@@ -56,12 +57,19 @@ pub struct Scenario {
     pub duration: Duration,
     /// How long it goes on after everyone has joined before it is measured.
     pub settle: Duration,
+    /// How the load rises and falls in that time.
+    pub load: Option<LoadProfile>,
     /// Participants that join per second; as fast as they can where it does not say.
     pub ramp: Option<f64>,
     /// Receivers ask for what is missing.
     pub nack: bool,
     /// Receivers tell the server this estimate, in bit/s.
     pub remb_bps: Option<u64>,
+    /// Plain transports beside each receiver that get the same and that nobody reads: load for the
+    /// server that costs nothing here.
+    pub unread: usize,
+    /// Share of those who send that send audio.
+    pub audio_share: f64,
     /// Receivers ask for another layer of simulcast every so often.
     pub switch_layers: Option<Duration>,
     /// Address of plain transports.
@@ -80,9 +88,12 @@ impl Scenario {
             signaling: SignalingKind::Api,
             duration: Duration::from_secs(10),
             settle: Duration::ZERO,
+            load: None,
             ramp: None,
             nack: false,
             remb_bps: None,
+            unread: 0,
+            audio_share: 1.0,
             switch_layers: None,
             plain_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             pids: Vec::new(),
@@ -124,6 +135,14 @@ impl Scenario {
             self.ramp.is_none_or(|ramp| ramp > 0.0 && ramp <= 10_000.0),
             "--ramp: must be above 0 and at most 10000 per second"
         );
+        ensure!(
+            self.unread == 0 || is_plain,
+            "--unread: only plain transports can lead to nobody"
+        );
+        ensure!(
+            self.load.is_none() || self.cast.senders() > 1,
+            "--load: with one sender there is no share of the senders"
+        );
         Ok(())
     }
 
@@ -138,7 +157,15 @@ impl Scenario {
             let seconds = every.as_secs_f64();
             ("other layers", format!("every {seconds} s"))
         });
-        [settle, ramp, nack, remb, switches]
+        let unread = (self.unread > 0).then(|| {
+            let text = format!("{} beside each receiver", self.unread);
+            ("unread transports", text)
+        });
+        let audio = (self.audio_share < 1.0).then(|| {
+            let text = format!("of {:.0} % of the senders", self.audio_share * 100.0);
+            ("audio", text)
+        });
+        [settle, ramp, nack, remb, switches, unread, audio]
             .into_iter()
             .flatten()
             .collect()
@@ -153,7 +180,7 @@ impl Scenario {
     ) -> Result<Outcome> {
         self.check()?;
         let (allowed, participants) = (raise_open_files(), self.cast.participants() as u64);
-        let needed = participants * FILES_PER_PARTICIPANT + OTHER_FILES;
+        let needed = participants * (FILES_PER_PARTICIPANT + self.unread as u64) + OTHER_FILES;
         ensure!(
             needed <= allowed,
             "{participants} participants take up to {needed} open files, the limit is {allowed} \
@@ -203,8 +230,13 @@ impl Scenario {
             ip: self.plain_ip,
             nack: self.nack,
             remb_bps: self.remb_bps,
+            unread: self.unread,
+            audio_share: self.audio_share,
         };
         let generator = Generator::start()?;
+        if let Some(load) = &self.load {
+            generator.set_share(load.first_share());
+        }
         let run = Arc::new(Run::new(
             api.clone(),
             self.traffic.clone(),
@@ -217,7 +249,7 @@ impl Scenario {
         let began = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let sampler = Sampler::new(&run, &processes);
+        let sampler = Sampler::new(&run, &processes, self.load.clone());
         let mut watch = Watch {
             scenario: self,
             probe: Probe::start(api),
@@ -254,8 +286,8 @@ impl Scenario {
         let has_drained = watch.drain().await;
         watch.sample(false);
         let is_gone = watch.is_server_gone;
-        let timeline = watch.sampler.timeline();
-        let outcome = measured.outcome(self, &run, began, timeline, has_drained, ending);
+        let samples = watch.sampler.samples();
+        let outcome = measured.outcome(self, &run, began, samples, has_drained, ending);
         run.end(is_gone);
         joining.end(MAX_LEAVING).await;
         Ok((outcome, is_gone))
@@ -403,14 +435,26 @@ impl Watch<'_> {
         self.sample(false);
         let begin = Instant::now();
         let total = self.scenario.duration;
+        let mut step = 0;
         loop {
             let left = total.saturating_sub(begin.elapsed());
             if left.is_zero() {
                 self.sample(true);
+                self.sampler.close_phase();
                 return Ending::Completed;
             }
             tokio::time::sleep(left.min(TICK)).await;
-            self.sample_each_second(true);
+            match &self.scenario.load {
+                Some(load) => {
+                    self.sample(true);
+                    let now = load.at(begin.elapsed());
+                    if std::mem::replace(&mut step, now) != now {
+                        self.sampler.close_phase();
+                        self.run.generator.set_share(load.steps()[now].share);
+                    }
+                }
+                None => self.sample_each_second(true),
+            }
             let (sent, arrived) = self.sampler.counts();
             let p99 = Duration::from_nanos(self.recent.value_at_quantile(0.99));
             self.progress.running(begin.elapsed(), total, arrived, p99);

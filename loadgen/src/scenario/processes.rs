@@ -88,6 +88,12 @@ impl Processes {
         })
     }
 
+    /// Of all of them; `None` where none is seen.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let sizes = self.pids.iter().filter_map(|&pid| resident_bytes(pid));
+        self.are_seen().then(|| sizes.sum())
+    }
+
     pub(super) fn are_seen(&self) -> bool {
         !self.pids.is_empty()
     }

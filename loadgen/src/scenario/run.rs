@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::crowd::Crowd;
+use super::load::rank;
 use super::participant::{Manner, Source};
 use super::traffic::Traffic;
 use crate::api::Api;
@@ -84,9 +85,10 @@ impl Run {
         self.next_stream.fetch_add(count, Ordering::Relaxed)
     }
 
-    pub(super) fn begin_to_send(&self, stream: Arc<Stream>) {
+    /// Of that participant.
+    pub(super) fn begin_to_send(&self, participant: usize, stream: Arc<Stream>) {
         lock(&self.streams).insert(stream.config().stream, Arc::clone(&stream));
-        self.generator.add(stream);
+        self.generator.add_ranked(stream, rank(participant));
     }
 
     /// Packets of each stream so far.

@@ -1,12 +1,14 @@
-//! The run second by second.
+//! The run second by second, and step by step of its load.
 
 use std::time::{Duration, Instant};
 
+use super::load::LoadProfile;
+use super::phases::{KindSample, Phases, Sample};
 use super::processes::{CpuTimes, Processes, own_seconds};
 use super::run::Run;
 use crate::latency;
 use crate::leg::{lock, read_stats};
-use crate::outcome::{Percentiles, Second, Tally};
+use crate::outcome::{Percentiles, Phase, Second, Tally};
 
 /// A shorter time tells no rate.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -16,24 +18,34 @@ pub(super) struct Sampler {
     began: Instant,
     before: Counts,
     timeline: Vec<Second>,
+    phases: Option<Phases>,
 }
 
 struct Counts {
     at: Instant,
     sent: u64,
     tally: Tally,
+    kinds: [KindCounts; 2],
     trains: Vec<u64>,
     server: CpuTimes,
     own_seconds: f64,
 }
 
+/// What was sent to all receivers of a kind together, and what came.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KindCounts {
+    pub(super) due: u64,
+    pub(super) arrived: Tally,
+}
+
 impl Sampler {
-    pub(super) fn new(run: &Run, processes: &Processes) -> Self {
+    pub(super) fn new(run: &Run, processes: &Processes, load: Option<LoadProfile>) -> Self {
         let before = Counts::now(run, processes);
         Self {
             began: before.at,
             before,
             timeline: Vec::new(),
+            phases: load.map(Phases::new),
         }
     }
 
@@ -52,8 +64,10 @@ impl Sampler {
         let before = std::mem::replace(&mut self.before, now);
         let now = &self.before;
         let length_s = (now.at - before.at).as_secs_f64();
-        let mut latencies = lock(&run.latency.video).take_recent();
-        latency::add(&mut latencies, &lock(&run.latency.audio).take_recent());
+        let audio = lock(&run.latency.audio).take_recent();
+        let video = lock(&run.latency.video).take_recent();
+        let mut latencies = video.clone();
+        latency::add(&mut latencies, &audio);
         let cores = |seconds: f64| seconds / length_s;
         // Participants who failed take their counts with them.
         let more = |now: u64, before: u64| now.saturating_sub(before);
@@ -74,6 +88,38 @@ impl Sampler {
                 .then(|| cores(now.server.seconds_since(&before.server))),
             own_cores: cores(now.own_seconds - before.own_seconds),
         });
+        if let Some(phases) = self.phases.as_mut().filter(|_| measured) {
+            let kind = |number: usize, kind, latency| {
+                let (now, before) = (&now.kinds[number], &before.kinds[number]);
+                KindSample {
+                    kind,
+                    due: more(now.due, before.due),
+                    arrived: Tally {
+                        received: more(now.arrived.received, before.arrived.received),
+                        lost: more(now.arrived.lost, before.arrived.lost),
+                        wire_bytes: more(now.arrived.wire_bytes, before.arrived.wire_bytes),
+                        ..Tally::default()
+                    },
+                    latency,
+                }
+            };
+            let server_cpu_s = now.server.seconds_since(&before.server);
+            phases.add(Sample {
+                length_s,
+                sent: more(now.sent, before.sent),
+                kinds: [kind(0, "audio", audio), kind(1, "video", video)],
+                server_cpu_s: processes.are_seen().then_some(server_cpu_s),
+                own_cpu_s: now.own_seconds - before.own_seconds,
+                resident_bytes: processes.resident_bytes(),
+            });
+        }
+    }
+
+    /// The step of the load under way is over.
+    pub(super) fn close_phase(&mut self) {
+        if let Some(phases) = &mut self.phases {
+            phases.close();
+        }
     }
 
     /// Packets sent and what came of them, as of the latest sample.
@@ -81,17 +127,26 @@ impl Sampler {
         (self.before.sent, &self.before.tally)
     }
 
-    pub(super) fn timeline(self) -> Vec<Second> {
-        self.timeline
+    /// All seconds, and all steps of the load.
+    pub(super) fn samples(self) -> (Vec<Second>, Vec<Phase>) {
+        (
+            self.timeline,
+            self.phases.map(Phases::all).unwrap_or_default(),
+        )
     }
 }
 
 impl Counts {
     fn now(run: &Run, processes: &Processes) -> Self {
+        let sent = run.sent();
+        let kinds = run.crowd.kind_counts(&sent);
+        let mut tally = kinds[0].arrived;
+        tally.merge(&kinds[1].arrived);
         Self {
             at: Instant::now(),
-            sent: run.sent().all(),
-            tally: run.crowd.tally_of_arrived(),
+            sent: sent.all(),
+            tally,
+            kinds,
             trains: read_stats().trains(),
             server: processes.times(),
             own_seconds: own_seconds(),

@@ -33,7 +33,8 @@ pub struct GeneratorReport {
 }
 
 enum Command {
-    Add(Arc<Stream>),
+    Add(Arc<Stream>, f64),
+    Share(f64),
     Remove(u32),
     Clear(mpsc::Sender<()>),
 }
@@ -48,6 +49,7 @@ impl Generator {
             lateness: Arc::clone(&lateness),
             flows: Vec::new(),
             due: BinaryHeap::new(),
+            share: 1.0,
         };
         let thread = std::thread::Builder::new()
             .name("generator".to_owned())
@@ -70,7 +72,18 @@ impl Generator {
 
     /// Begins to send a stream.
     pub fn add(&self, stream: Arc<Stream>) {
-        self.command(Command::Add(stream));
+        self.add_ranked(stream, 0.0);
+    }
+
+    /// Sends a stream while its rank, from 0.0, is below the share set last.
+    pub fn add_ranked(&self, stream: Arc<Stream>, rank: f64) {
+        self.command(Command::Add(stream, rank));
+    }
+
+    /// From now on only streams of a rank below that are sent; all where nothing was said. One that
+    /// is sent again begins with a key frame.
+    pub fn set_share(&self, share: f64) {
+        self.command(Command::Share(share));
     }
 
     /// Ends a stream by its marker number.
@@ -120,23 +133,28 @@ struct Worker {
     flows: Vec<Option<Flow>>,
     /// `(when, index in flows)`.
     due: BinaryHeap<Reverse<(u64, usize)>>,
+    /// Streams of a rank from this on are silent.
+    share: f64,
 }
 
 struct Flow {
     stream: Arc<Stream>,
+    rank: f64,
+    is_silent: bool,
+    /// It is among those that are due.
+    is_listed: bool,
     schedule: Schedule,
     start_ns: u64,
     planned: VecDeque<Planned>,
 }
 
 impl Flow {
-    fn next_ns(&self) -> u64 {
-        let frame = self.schedule.next_capture_ns();
-        self.start_ns
-            + self
-                .planned
-                .front()
-                .map_or(frame, |packet| packet.at_ns.min(frame))
+    /// When it has something to do next; never while it is silent and has sent what was planned.
+    fn next_ns(&self) -> Option<u64> {
+        let frame = (!self.is_silent).then(|| self.schedule.next_capture_ns());
+        let packet = self.planned.front().map(|packet| packet.at_ns);
+        let first = frame.into_iter().chain(packet).min()?;
+        Some(self.start_ns + first)
     }
 }
 
@@ -167,17 +185,24 @@ impl Worker {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Add(stream) => {
+            Command::Add(stream, rank) => {
                 let start_ns = now_ns();
-                self.due.push(Reverse((start_ns, self.flows.len())));
+                let is_silent = rank >= self.share;
+                if !is_silent {
+                    self.due.push(Reverse((start_ns, self.flows.len())));
+                }
                 let schedule = Schedule::new(stream.config().shape, stream.config().stream);
                 self.flows.push(Some(Flow {
                     stream,
+                    rank,
+                    is_silent,
+                    is_listed: !is_silent,
                     schedule,
                     start_ns,
                     planned: VecDeque::new(),
                 }));
             }
+            Command::Share(share) => self.silence_from(share),
             Command::Clear(done) => {
                 self.flows.clear();
                 self.due.clear();
@@ -192,6 +217,24 @@ impl Worker {
         }
     }
 
+    fn silence_from(&mut self, share: f64) {
+        self.share = share;
+        let now = now_ns();
+        for (index, flow) in self.flows.iter_mut().enumerate() {
+            let Some(flow) = flow else {
+                continue;
+            };
+            let was_silent = std::mem::replace(&mut flow.is_silent, flow.rank >= share);
+            if was_silent && !flow.is_silent {
+                flow.schedule.resume(now.saturating_sub(flow.start_ns));
+                if let Some(next_ns) = flow.next_ns().filter(|_| !flow.is_listed) {
+                    flow.is_listed = true;
+                    self.due.push(Reverse((next_ns, index)));
+                }
+            }
+        }
+    }
+
     fn send_due(&mut self) {
         let Some(Reverse((_, index))) = self.due.pop() else {
             return;
@@ -201,7 +244,7 @@ impl Worker {
         };
         let now = now_ns();
         let mut frame = Vec::new();
-        while flow.start_ns + flow.schedule.next_capture_ns() <= now {
+        while !flow.is_silent && flow.start_ns + flow.schedule.next_capture_ns() <= now {
             let wanted =
                 flow.schedule.takes_key_frame_requests() && flow.stream.take_key_frame_wanted();
             flow.schedule.plan_frame(wanted, &mut frame);
@@ -217,6 +260,9 @@ impl Worker {
             lateness.saturating_record(now_ns().saturating_sub(intended_ns));
             flow.planned.pop_front();
         }
-        self.due.push(Reverse((flow.next_ns(), index)));
+        let next_ns = flow.next_ns();
+        flow.is_listed = next_ns.is_some();
+        self.due
+            .extend(next_ns.map(|at_ns| Reverse((at_ns, index))));
     }
 }

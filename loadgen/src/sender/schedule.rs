@@ -122,6 +122,10 @@ pub(super) struct Schedule {
     talk: Talk,
     next_frame: u32,
     latest_key_frame_ns: u64,
+    /// How long it was silent.
+    paused_ns: u64,
+    /// The next frame is the first after that.
+    is_resumed: bool,
     /// Until then the pacer is busy with earlier frames.
     pacer_free_ns: u64,
 }
@@ -134,17 +138,32 @@ impl Schedule {
             talk: Talk::new(seed),
             next_frame: 0,
             latest_key_frame_ns: 0,
+            paused_ns: 0,
+            is_resumed: false,
             pacer_free_ns: 0,
         }
     }
 
     /// When the next frame is captured, in ns after the start.
     pub(super) fn next_capture_ns(&self) -> u64 {
+        u64::from(self.next_frame) * NS_PER_S / self.frames_per_second() + self.paused_ns
+    }
+
+    /// Goes on after silence up to `at_ns` after the start, in the rhythm it had before, with a key
+    /// frame first.
+    pub(super) fn resume(&mut self, at_ns: u64) {
+        let late_ns = at_ns.saturating_sub(self.next_capture_ns());
+        let frame_ns = NS_PER_S / self.frames_per_second();
+        self.paused_ns += late_ns.div_ceil(frame_ns) * frame_ns;
+        self.is_resumed = true;
+    }
+
+    fn frames_per_second(&self) -> u64 {
         let rate = match self.shape {
             Shape::Audio(audio) => audio.packet_rate,
             Shape::Video(video) => video.frame_rate,
         };
-        u64::from(self.next_frame) * NS_PER_S / u64::from(rate.max(1))
+        u64::from(rate.max(1))
     }
 
     /// Whether the next frame can be a key frame because somebody asks.
@@ -162,7 +181,8 @@ impl Schedule {
                 self.next_frame += 1;
                 let due =
                     video.key_frame_interval > 0 && frame.is_multiple_of(video.key_frame_interval);
-                let key_frame = frame == 0 || due || key_frame_wanted;
+                let is_resumed = std::mem::take(&mut self.is_resumed);
+                let key_frame = frame == 0 || due || key_frame_wanted || is_resumed;
                 if key_frame {
                     self.latest_key_frame_ns = captured_ns;
                 }
