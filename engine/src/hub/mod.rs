@@ -35,6 +35,7 @@ use weirgate_wire::{Answer, Refusal, Request, ToControl, ToEngine};
 use crate::control_socket::{ControlInput, Outgoing};
 use crate::crossing_net::CrossingNet;
 use crate::engine::Ending;
+use crate::placement::Placement;
 use crate::shard_thread::{ShardHandle, ShardTask};
 use budget::BlobBudget;
 pub(crate) use info::EngineFacts;
@@ -66,6 +67,7 @@ pub(crate) struct Hub {
     notes: Notes,
     ports: PlainPorts,
     sources: SourceNumbers,
+    placement: Placement,
     pending: PendingRequests,
     link: Option<Link>,
     counters: HubCounters,
@@ -83,6 +85,7 @@ impl Hub {
             notes: Notes::new(),
             ports: PlainPorts::new(facts.plain_ports, media_sockets, facts.busy_poll),
             sources: SourceNumbers::default(),
+            placement: Placement::default(),
             pending: PendingRequests::default(),
             link: None,
             counters: HubCounters::default(),

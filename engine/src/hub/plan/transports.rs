@@ -11,7 +11,7 @@ use crate::hub::pending::{Change, Plan};
 use crate::hub::plain_ports::PlainSocket;
 use crate::hub::registry::{PlainBody, PlainEnd, Transport, TransportBody, WebRtcBody};
 use crate::hub::{Hub, credentials, limits, refuse, validate};
-use crate::placement::{Seat, place};
+use crate::placement::Seat;
 use crate::shard_thread::ShardTask;
 
 /// What a WebRTC transport is made of.
@@ -204,11 +204,13 @@ impl Hub {
         self.registry.add_transport(id, transport);
     }
 
-    fn place(&self) -> ShardNo {
-        place(self.shards.iter().map(|shard| Seat {
+    fn place(&mut self) -> ShardNo {
+        let seats = self.shards.iter().map(|shard| Seat {
             transports: self.registry.census(shard.number()).transports,
             load: shard.load(),
-        }))
+        });
+        let seats: Vec<Seat> = seats.collect();
+        self.placement.place(self.facts.clock.now(), &seats)
     }
 
     pub(super) fn webrtc(&self, id: Uuid) -> Result<&WebRtcBody, Refusal> {
