@@ -52,6 +52,8 @@ pub(crate) struct Consumer {
     pub(crate) last_departure: Timestamp,
     /// Layers that it is to have.
     pub(crate) target: Layers,
+    /// The shard has time for its lowest layer only.
+    is_capped: bool,
     /// Not even its lowest layer fits.
     pub(crate) starved: bool,
     pub(crate) allocation: Allocation,
@@ -120,6 +122,7 @@ impl Consumer {
             last_timestamp: 0,
             last_departure: Timestamp::ZERO,
             target: lowest,
+            is_capped: false,
             starved: false,
             allocation: Allocation::default(),
             wants: None,
@@ -170,6 +173,17 @@ impl Consumer {
     /// Sets the layers it is to have. What is above them goes on until a key frame comes, with as
     /// few temporal layers as there are where the path cannot carry more.
     pub(crate) fn aim(&mut self, target: Layers) {
+        let target = match target.spatial {
+            _ if !self.is_capped => target,
+            0 => Layers {
+                spatial: 0,
+                temporal: 0,
+            },
+            _ => Layers {
+                spatial: 0,
+                ..target
+            },
+        };
         self.target = target;
         let layer = match self.config.consumer_type {
             ConsumerType::Simple => Layer::TOP,
@@ -184,6 +198,23 @@ impl Consumer {
                 _ => target.temporal,
             },
         }));
+    }
+
+    /// The shard has time for its lowest layer only, or again for all; then it gets what it is to
+    /// have when layers are chosen next.
+    pub(crate) fn cap(&mut self, is_capped: bool) {
+        if std::mem::replace(&mut self.is_capped, is_capped) == is_capped || !is_capped {
+            return;
+        }
+        let had = self.target_encoding();
+        self.aim(self.target);
+        if self.target_encoding() != had {
+            self.interrupt();
+        }
+    }
+
+    pub(crate) fn has_layers(&self) -> bool {
+        self.config.consumer_type != ConsumerType::Simple
     }
 
     /// It can not go on, or not get to the layers it is to have, without a key frame.
@@ -225,8 +256,7 @@ impl Consumer {
 
     /// Layers that it is to have, if it has layers and is to have any.
     pub(crate) fn target_layers(&self, source: &Source) -> Option<Layers> {
-        let has_layers = self.config.consumer_type != ConsumerType::Simple;
-        (has_layers && !self.is_idle(source)).then_some(self.target)
+        (self.has_layers() && !self.is_idle(source)).then_some(self.target)
     }
 
     /// Why it has its layers.

@@ -15,6 +15,7 @@ use crate::counters::Counters;
 use crate::history::PacketMeta;
 use crate::key_frames::Urgency;
 use crate::nack::Arrival;
+use crate::overload::Share;
 use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
 use crate::streams::StreamNames;
@@ -285,12 +286,17 @@ impl Shard {
         let Some(consumer) = self.consumers.get_mut(index as usize) else {
             return Offer::Skip;
         };
-        if consumer.kind == MediaKind::Video && self.overload.sheds(index, consumer.config.priority)
-        {
-            // Goes on at a key frame.
-            consumer.interrupt();
-            self.counters.packets_shed += 1;
-            return Offer::Skip;
+        if consumer.kind == MediaKind::Video {
+            self.overload.note_offer();
+            let (priority, has_layers) = (consumer.config.priority, consumer.has_layers());
+            let share = self.overload.leaves(index, priority, has_layers);
+            if share == Share::Nothing {
+                // Goes on at a key frame.
+                consumer.interrupt();
+                self.counters.packets_shed += 1;
+                return Offer::Skip;
+            }
+            consumer.cap(share == Share::Lowest);
         }
         let transport = self.transports.get(consumer.transport as usize);
         if !transport.is_some_and(Transport::can_send) {

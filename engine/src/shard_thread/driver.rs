@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
-use weirgate_io::{Backend, FailedTrain, Steering};
+use weirgate_io::{Backend, FailedTrain, RECEIVE_BOUND, Steering};
 use weirgate_shard::{
     CrossingClass, CrossingKind, Datagram, Path, Shard, ShardEvent, ShardNo, Timestamp, TxBatch,
 };
@@ -107,8 +107,9 @@ impl Driver {
             self.counters.turns += 1;
             let now = self.parts.clock.now();
             let busy = now.since(turn_from).saturating_sub(slept);
-            self.parts.shard.turn_took(now, busy);
             let datagrams = std::mem::take(&mut self.datagrams);
+            let took_all = (datagrams as usize) < RECEIVE_BOUND;
+            self.parts.shard.turn_took(now, busy, took_all);
             self.parts.gathering.turn(datagrams, busy, slept);
             (turn_from, slept) = (now, Duration::ZERO);
             let mut busy = self.do_tasks(now, backend);
@@ -405,5 +406,7 @@ impl Driver {
         ];
         let named = counters.map(|(name, value)| (name.to_owned(), value));
         to.counters.extend(named);
+        let load = self.parts.status.load_permille.load(Ordering::Relaxed);
+        to.gauges.push(("load_permille".to_owned(), load.into()));
     }
 }
