@@ -88,7 +88,7 @@ impl Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[command(flatten)]
-    Play(Play),
+    Play(Box<Play>),
     Link(Box<LinkArgs>),
 }
 

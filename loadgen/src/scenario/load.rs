@@ -140,6 +140,6 @@ mod tests {
         assert!((3..=5).contains(&speaking(0.25)), "{}", speaking(0.25));
         assert!((15..=17).contains(&speaking(1.0)), "{}", speaking(1.0));
         let third = (0..24).filter(|&number| rank(number) < 1.0 / 3.0).count();
-        assert_eq!(third, 8);
+        assert!((7..=9).contains(&third), "{third}");
     }
 }
