@@ -108,7 +108,7 @@ impl Driver {
             let now = self.parts.clock.now();
             let busy = now.since(turn_from).saturating_sub(slept);
             let datagrams = std::mem::take(&mut self.datagrams);
-            let took_all = (datagrams as usize) < RECEIVE_BOUND;
+            let took_all = datagrams < RECEIVE_BOUND;
             self.parts.shard.turn_took(now, busy, took_all);
             self.parts.gathering.turn(datagrams, busy, slept);
             (turn_from, slept) = (now, Duration::ZERO);
