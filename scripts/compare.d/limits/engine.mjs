@@ -51,7 +51,8 @@ export async function runEngine(settings, name, { scenario, shards = 1, via }) {
         const ours = new Set([process.pid, ...server.pids]);
         const meanwhile = between(before, look(), ours, settings.serverCore);
         const stages = recording && profile.draw(await recording, settings.profile, name);
-        const disturbed = disturbance(meanwhile);
+        // The profiler is one of the others.
+        const disturbed = recording ? undefined : disturbance(meanwhile);
         return {
             ...figuresOf(outcome, meanwhile), stages, disturbed,
             problem: problemOf(outcome) ?? disturbed,

@@ -70,8 +70,16 @@ export function draw(file, folder, name) {
     const stacks = run('perf', ['script', '--no-inline', '-i', file]);
     const folded = run('inferno-collapse-perf', [], stacks);
     const svg = run('inferno-flamegraph', ['--title', name, '--minwidth', '0.3', '--hash'], folded);
-    writeFileSync(path.join(folder, `${name}.svg`), svg);
+    writeFileSync(path.join(folder, `${name}.svg`), withoutScript(svg));
     return shares(folded);
+}
+
+/** A picture that runs nothing: what its script would do, search and zoom, is left out. */
+export function withoutScript(svg) {
+    return svg
+        .replace(/<script[^]*?<\/script>/g, '')
+        .replace(/ onload="[^"]*"/, '')
+        .replace(/<text id="(?:search|unzoom)"[^]*?<\/text>/g, '');
 }
 
 /** Share of each stage in folded stacks. */

@@ -8,7 +8,7 @@ import { disturbance, trainsOf } from '../limits/engine.mjs';
 import { between, lengths } from '../limits/floor.mjs';
 import { exitCode, judgeFloor, judgePair, table } from '../limits/report.mjs';
 import { judgeOverload } from '../limits/overload.mjs';
-import { shares } from '../limits/profile.mjs';
+import { shares, withoutScript } from '../limits/profile.mjs';
 import { ROWS } from '../limits/rows.mjs';
 import { readSettings } from '../limits/settings.mjs';
 
@@ -134,6 +134,12 @@ test('a sample is of the first stage that its stack shows', () => {
         { stage: 'seal', share: 0.3 },
         { stage: 'departure: number, write, copy', share: 0.1 },
     ]);
+});
+
+test('a flame graph runs nothing', () => {
+    const svg = '<svg onload="init(evt)" a="1"><script type="x"><![CDATA[\nvar a;]]></script>' +
+        '<text id="search" x="1">Search</text><text>kept</text></svg>';
+    assert.equal(withoutScript(svg), '<svg a="1"><text>kept</text></svg>');
 });
 
 test('a train between two lengths is laid between them by trains per packet', () => {
