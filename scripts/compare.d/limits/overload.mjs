@@ -6,11 +6,14 @@ import { troubleOf } from './report.mjs';
 /** The overload must be at least this part of the one asked for. */
 const NEARLY = 0.9;
 
-/** Of the steps of a run: all but the last two rise, then comes the overload, then what is ordinary. */
+/**
+ * Of the steps of a run: all but the last two rise, then comes the overload, then what is ordinary. The
+ * peak is the most that came in any step but the last: an overload may find more than the rise did, as
+ * longer turns make longer trains.
+ */
 export function overloadFigures(phases) {
-    const rising = phases.slice(0, -2);
     const [over, after] = phases.slice(-2);
-    const peak = Math.max(...rising.map(({ receivedPerSecond }) => receivedPerSecond));
+    const peak = Math.max(...phases.slice(0, -1).map(({ receivedPerSecond }) => receivedPerSecond));
     const { received, lost } = over.byKind.audio;
     return {
         times: over.expectedPerSecond / peak,
