@@ -10,6 +10,10 @@ use crate::probing::{ClusterId, ProbeCluster, ProbeContext, ProbeMeasure, ProbeS
 use crate::rate_meter::RateMeter;
 use crate::trains::Trains;
 
+mod reports;
+
+use reports::Reports;
+
 /// A deadline that never comes.
 pub const NEVER_US: u64 = u64::MAX;
 
@@ -29,14 +33,6 @@ const STALL_FACTOR: f64 = 0.8;
 const STALL_STEP_US: u64 = millis(500);
 /// Packets leave: the last one did so this long ago at most.
 const SENDING_US: u64 = millis(1_000);
-/// Receiver reports are weighed together over this time.
-const REPORT_US: u64 = millis(500);
-/// Share lost that does not speak against more.
-const CLEAN_LOSS: f64 = 0.02;
-/// Stretches of that in a row after which earlier losses are over.
-const CLEAN_REPORTS: u32 = 5;
-/// Receiver reports tell nothing new this soon after transport-wide feedback.
-const FEEDBACK_FRESH_US: u64 = millis(5_000);
 /// The application counts as limited for this long after it was.
 const LIMITED_RECENTLY_US: u64 = millis(3_000);
 /// An estimate of which less than this share arrives is not used.
@@ -91,15 +87,6 @@ struct ActiveProbe {
     until_us: u64,
 }
 
-/// Receiver reports of the stretch of time under way.
-#[derive(Debug, Default)]
-struct Reports {
-    since_us: Option<u64>,
-    packets: f64,
-    lost: f64,
-    bytes_sent: u64,
-}
-
 /// Estimates the bandwidth towards one receiver.
 ///
 /// Where transport-wide feedback comes ([`Self::feedback`]), the target is the lower of what
@@ -131,8 +118,6 @@ pub struct SendSide {
     earlier_burst_bps: f64,
     burst_until_us: u64,
     reports: Reports,
-    /// Stretches almost without loss, in a row.
-    clean_reports: u32,
     /// Reference time of the newest feedback, and the arrival time it stands for.
     reference: Option<(i32, u64)>,
     feedback_us: Option<u64>,
@@ -171,7 +156,6 @@ impl SendSide {
             earlier_burst_bps: 0.0,
             burst_until_us: now_us + BURST_WINDOW_US,
             reports: Reports::default(),
-            clean_reports: 0,
             reference: None,
             feedback_us: None,
             unreported_since_us: None,
@@ -292,31 +276,6 @@ impl SendSide {
         }
     }
 
-    /// Takes a block of a receiver report: the share lost (RFC 3550, units of 1/256) of `packets`
-    /// expected since the last one. Blocks of all streams count together. Not used while
-    /// transport-wide feedback comes.
-    pub fn loss_report(&mut self, now_us: u64, fraction_lost: u8, packets: u32) {
-        let is_fresh = self
-            .feedback_us
-            .is_some_and(|at_us| now_us.saturating_sub(at_us) < FEEDBACK_FRESH_US);
-        if is_fresh {
-            self.reports = Reports::default();
-            return;
-        }
-        self.reports.packets += f64::from(packets);
-        self.reports.lost += f64::from(packets) * f64::from(fraction_lost) / 256.0;
-        let since_us = *self.reports.since_us.get_or_insert(now_us);
-        let elapsed_us = now_us.saturating_sub(since_us);
-        if elapsed_us < REPORT_US {
-            return;
-        }
-        let reports = std::mem::take(&mut self.reports);
-        self.reports.since_us = Some(now_us);
-        if reports.packets > 0.0 && reports.bytes_sent > 0 {
-            self.weigh_reports(now_us, since_us, &reports);
-        }
-    }
-
     /// Takes the receiver's own estimate (REMB).
     pub fn remb(&mut self, now_us: u64, bps: u64) {
         self.remb_bps = Some(bps as f64);
@@ -398,8 +357,7 @@ impl SendSide {
     }
 
     fn count_sent(&mut self, now_us: u64, bytes: u16, kind: PacketKind) {
-        self.reports.bytes_sent += u64::from(bytes);
-        self.reports.since_us.get_or_insert(now_us);
+        self.reports.sent(now_us, bytes);
         if matches!(kind, PacketKind::Padding { .. }) {
             return;
         }
@@ -550,33 +508,6 @@ impl SendSide {
             self.burst_until_us = now_us + BURST_WINDOW_US;
         }
         self.burst_bps = self.burst_bps.max(self.trains.bps());
-    }
-
-    fn weigh_reports(&mut self, now_us: u64, since_us: u64, reports: &Reports) {
-        let loss = reports.lost / reports.packets;
-        let elapsed_us = now_us.saturating_sub(since_us) as f64;
-        let arrived_bps = crate::rate_bps(reports.bytes_sent as f64 * (1.0 - loss), elapsed_us);
-        let is_clean = loss < CLEAN_LOSS;
-        if is_clean && self.remb_bps.is_none() {
-            // Nothing else could show that there is room.
-            let seen = Throughput {
-                acknowledged_bps: Some(arrived_bps.max(self.target_bps)),
-                ..Throughput::default()
-            };
-            self.delay.update(now_us, &seen);
-        }
-        self.loss
-            .stretch(since_us, now_us, reports.bytes_sent, loss);
-        self.weigh_losses_at(Some(arrived_bps));
-        self.clean_reports = if is_clean { self.clean_reports + 1 } else { 0 };
-        if self.clean_reports >= CLEAN_REPORTS && self.loss.limit_bps().is_some() {
-            // No probe can show that the losses are over: time does.
-            if self.remb_bps.is_none() {
-                self.delay.set_bps(now_us, self.target_bps);
-            }
-            self.loss = LossEstimate::default();
-        }
-        self.set_target(now_us);
     }
 
     fn weigh_losses(&mut self) {
