@@ -18,7 +18,7 @@ use super::measure::Measure;
 use super::participant::{Manner, Transport};
 use super::processes::{Processes, raise_open_files};
 use super::run::{Room, Run};
-use super::sampler::Sampler;
+use super::sampler::{self, Sampler};
 use super::traffic::Traffic;
 use super::{Interrupt, Progress};
 use crate::api::Api;
@@ -284,6 +284,8 @@ impl Scenario {
         let measured = measure.end(&run, &processes);
         run.end_streams();
         let has_drained = watch.drain().await;
+        // What came since the last one may have come within less than a sample takes.
+        tokio::time::sleep(sampler::SHORTEST).await;
         watch.sample(false);
         let is_gone = watch.is_server_gone;
         let samples = watch.sampler.samples();

@@ -11,7 +11,7 @@ use crate::leg::{lock, read_stats};
 use crate::outcome::{Percentiles, Phase, Second, Tally};
 
 /// A shorter time tells no rate.
-const SHORTEST: Duration = Duration::from_millis(10);
+pub(super) const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Takes a sample each time it is asked.
 pub(super) struct Sampler {
