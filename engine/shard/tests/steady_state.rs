@@ -3,6 +3,7 @@
 
 mod sim;
 
+use allocation_counter::measure;
 use sim::call::{Call, RATES_BPS};
 use sim::link::LinkConfig;
 use sim::*;
@@ -10,6 +11,10 @@ use weirgate_wire::{ConsumerType, Event};
 
 /// Of the warm-up, and of what is looked at.
 const SECONDS: u64 = 30;
+
+fn count(inside: &mut dyn FnMut()) -> u64 {
+    measure(inside).count_total
+}
 
 /// Lists and names in what control was told.
 fn told(events: &[Event]) -> u64 {
@@ -69,6 +74,7 @@ fn a_call_of_every_kind_of_receiver_allocates_nothing() {
     ];
     let before = counters.map(|name| call.sim.counter(0, name));
     call.sim.allocations = 0;
+    call.sim.count = count;
     call.sim.events.clear();
     run(&mut call);
     let allocations = call.sim.allocations - told(&call.sim.events);
@@ -111,6 +117,7 @@ fn what_crosses_to_another_shard_allocates_nothing() {
     };
     send(&mut sim, 0..2_500);
     sim.allocations = 0;
+    sim.count = count;
     sim.events.clear();
     let crossed = sim.crossed;
     send(&mut sim, 2_500..5_000);
