@@ -136,11 +136,6 @@ impl Overload {
         }
     }
 
-    /// How long the driver's last turn took: for so long may have waited what is taken in now.
-    pub(crate) const fn last_turn(&self) -> Duration {
-        self.last_turn
-    }
-
     /// The share of consumers that is shed now, in thousandths.
     pub(crate) fn shed_permille(&self) -> u32 {
         u32::from(self.shed) * 1000 / u32::from(PARTS)

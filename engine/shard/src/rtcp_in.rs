@@ -222,14 +222,11 @@ impl Shard {
                 self.counters.nacks_unanswered += 1;
                 continue;
             };
-            // What came after the receiver asked, as a late repair of its sender, is on its way.
-            let unseen = consumer.rtt.unwrap_or_default() / 2 + self.overload.last_turn();
             let stored = self
                 .sources
                 .get(consumer.source as usize)
                 .and_then(|source| source.encodings.get(usize::from(origin.encoding)))
                 .and_then(|encoding| encoding.history.get(origin.sequence))
-                .filter(|stored| now.since(stored.meta.arrival) >= unseen)
                 .map(|stored| queued_bytes(stored.payload.len()));
             // One that was interrupted, or has another stream now, goes on at a key frame, whatever
             // was lost before it.
