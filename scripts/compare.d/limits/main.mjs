@@ -84,7 +84,7 @@ async function runFloor(settings, row, engine) {
         const meanwhile = between(before, look(), new Set([process.pid]), settings.serverCore);
         return { ...base, problem: base.problem ?? disturbance(meanwhile) };
     } catch (error) {
-        return { problem: String(error.stderr ?? error.message ?? error).trim() };
+        return { problem: String(error.stderr || error.message || error).trim() };
     }
 }
 
