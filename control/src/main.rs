@@ -8,8 +8,8 @@ use tokio::{
     time::{interval, timeout},
 };
 use weirgate_control::{
-    engine_link::{LAUNCHER_ARGUMENT, prepare_folder, run_engine_in_own_session},
-    http::{self, Listener, PeerAddress},
+    engine_link::{LAUNCHER_ARGUMENT, LaunchError, prepare_folder, run_engine_in_own_session},
+    http::{self, BindError, Listener, PeerAddress},
     service::{Service, Supervisor, load_or_make},
     settings::{LogFormat, Settings, SettingsError},
 };
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
         .is_some_and(|first| first == LAUNCHER_ARGUMENT)
     {
         arguments.next();
-        return fail(&run_engine_in_own_session(arguments), 1);
+        let error = run_engine_in_own_session(arguments);
+        return fail(&error, exit_code(&error));
     }
     let arguments: Vec<OsString> = program.into_iter().chain(arguments).collect();
     let settings = match Settings::load(arguments, |name| std::env::var(name).ok()) {
@@ -43,8 +44,15 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(run(settings)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error.as_ref(), 1),
+        Err(error) => fail(error.as_ref(), exit_code(error.as_ref())),
     }
+}
+
+/// 2 where a setting has to be changed, 1 where starting again may help.
+fn exit_code(error: &(dyn std::error::Error + 'static)) -> u8 {
+    let bind = error.downcast_ref().is_some_and(BindError::is_a_setting);
+    let launch = error.downcast_ref().is_some_and(LaunchError::is_a_setting);
+    if bind || launch { 2 } else { 1 }
 }
 
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {

@@ -64,13 +64,40 @@ impl Counters {
     }
 }
 
-/// Everything as Prometheus reads it (OpenMetrics text). `engine` is empty while it is away.
-pub(crate) fn text(service: &Service, engine: &[ShardCounters]) -> Result<String, fmt::Error> {
+/// Everything as OpenMetrics text. `engine` is empty while it is away.
+pub(crate) fn open_metrics(
+    service: &Service,
+    engine: &[ShardCounters],
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("weirgate");
     registry.register_collector(Box::new(Figures::of(service, engine)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
+}
+
+/// The same in Prometheus' own text format, for readers that do not ask for OpenMetrics. That knows neither
+/// units nor an end mark, and calls a family of counters as its samples, `_total` included.
+pub(crate) fn classic(open_metrics: &str) -> String {
+    let counters: BTreeSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len() * 11 / 10);
+    for line in open_metrics.lines() {
+        if line.starts_with("# UNIT ") || line == "# EOF" {
+            continue;
+        }
+        // `# HELP NAME …` and `# TYPE NAME …`; a sample has no third word that is a name.
+        match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
+            ["#", what, family, rest] if counters.contains(family) => {
+                text += &format!("# {what} {family}_total {rest}");
+            }
+            _ => text += line,
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// One figure under one name, with a value per label.
@@ -282,5 +309,21 @@ impl Collector for Figures {
             }
         }
         self.encode_histograms(&mut encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_format_names_counters_as_their_samples() {
+        let open = "# HELP w_up Up.\n# TYPE w_up gauge\nw_up 1\n\
+            # HELP w_got_bytes Got it.\n# TYPE w_got_bytes counter\n# UNIT w_got_bytes bytes\n\
+            w_got_bytes_total{shard=\"0\"} 5\n# EOF\n";
+        let wanted = "# HELP w_up Up.\n# TYPE w_up gauge\nw_up 1\n\
+            # HELP w_got_bytes_total Got it.\n# TYPE w_got_bytes_total counter\n\
+            w_got_bytes_total{shard=\"0\"} 5\n";
+        assert_eq!(classic(open), wanted);
     }
 }

@@ -98,8 +98,30 @@ fn in_field(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
         Some(name) if parent.is_empty() => ApiError::bad_field(name, "is missing"),
         Some(name) => ApiError::bad_field(format!("{parent}.{name}"), "is missing"),
         None if parent.is_empty() => ApiError::new(ErrorCode::BadRequest, text),
-        None => ApiError::bad_field(parent, text),
+        None => ApiError::bad_field(parent, in_words(&text)),
     }
+}
+
+/// A reader's message in words of JSON: without its place in the body, which the field tells better,
+/// and without names of Rust's types.
+fn in_words(text: &str) -> String {
+    let text = match text.rsplit_once(" at line ") {
+        Some((said, place)) if place.contains(" column ") => said,
+        _ => text,
+    };
+    let (said, expected) = match text.rsplit_once(", expected ") {
+        Some(parts) => parts,
+        None => return text.to_owned(),
+    };
+    let range = match expected {
+        "u8" => "0 to 255",
+        "i8" => "-128 to 127",
+        "u16" => "0 to 65535",
+        "u32" => "0 to 4294967295",
+        "a map" => return format!("{said}, expected an object"),
+        _ => return text.to_owned(),
+    };
+    format!("{said}, expected a whole number from {range}")
 }
 
 /// Refuses an option that is known and not built, where it is given and not just switched off.

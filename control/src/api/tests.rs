@@ -47,6 +47,23 @@ fn the_field_at_fault_is_named_with_its_path() {
 }
 
 #[test]
+fn messages_are_in_words_of_json() {
+    for (body, wanted) in [
+        (
+            r#"{"someNumber":256}"#,
+            "someNumber: invalid value: integer `256`, expected a whole number from 0 to 255",
+        ),
+        (
+            r#"{"someNumber":1,"inner":5}"#,
+            "inner: invalid type: integer `5`, expected a sequence",
+        ),
+    ] {
+        let error = parse::<Outer>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.message, wanted);
+    }
+}
+
+#[test]
 fn what_is_no_json_has_no_field() {
     for body in [
         "{",

@@ -1,6 +1,11 @@
 //! Transports.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -158,7 +163,7 @@ pub struct PlainTransportOptions {
     /// Where to listen; default: loopback, a free port of the plain range.
     pub listen_info: Option<ListenInfo>,
     /// Short for `listenInfo.ip`.
-    pub listen_ip: Option<String>,
+    pub listen_ip: Option<ListenIp>,
     /// Short for `listenInfo.port`.
     pub port: Option<u16>,
     /// Where to listen for RTCP without rtcp-mux; default: as for RTP, on another port.
@@ -298,6 +303,55 @@ impl ListenInfo {
         self.announced_address
             .clone()
             .or_else(|| self.announced_ip.clone())
+    }
+}
+
+/// Short for a [`ListenInfo`]: an address, or mediasoup's `TransportListenIp`.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[schema(as = ListenIp)]
+pub struct ListenIp {
+    /// IP address to bind.
+    pub ip: String,
+    /// Shown in the tuple instead of `ip`.
+    #[schema(rename = "announcedIp")]
+    pub announced_ip: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for ListenIp {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        struct Object {
+            ip: String,
+            announced_ip: Option<String>,
+        }
+
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = ListenIp;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an IP address or an object with ip and announcedIp")
+            }
+
+            fn visit_str<E: de::Error>(self, ip: &str) -> Result<ListenIp, E> {
+                Ok(ListenIp {
+                    ip: ip.to_owned(),
+                    announced_ip: None,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<ListenIp, A::Error> {
+                let object = Object::deserialize(MapAccessDeserializer::new(object))?;
+                Ok(ListenIp {
+                    ip: object.ip,
+                    announced_ip: object.announced_ip,
+                })
+            }
+        }
+
+        reader.deserialize_any(Either)
     }
 }
 

@@ -61,6 +61,18 @@ pub enum LaunchError {
     Connect(#[from] ConnectError),
 }
 
+impl LaunchError {
+    /// A setting is at fault: as it stands, no try can end otherwise.
+    pub fn is_a_setting(&self) -> bool {
+        match self {
+            Self::Program { .. } | Self::Folder { .. } => true,
+            // The engine's own code for a bad setting.
+            Self::Ended(status) => status.code() == Some(2),
+            Self::NotListening(_) | Self::Connect(_) => false,
+        }
+    }
+}
+
 /// How to start the engine.
 #[derive(Debug, Clone)]
 pub struct EngineCommand {

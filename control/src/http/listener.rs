@@ -64,6 +64,13 @@ pub enum BindError {
     },
 }
 
+impl BindError {
+    /// A setting is at fault: as it stands, no try can end otherwise.
+    pub const fn is_a_setting(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+}
+
 /// A bound address.
 pub struct Listener {
     address: SocketAddr,

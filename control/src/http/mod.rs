@@ -46,14 +46,11 @@ pub(crate) type Answer<T> = Result<T, ApiError>;
 
 /// Everything the server answers.
 pub fn app(service: &Arc<Service>) -> Router {
-    let (api, description) = openapi::routes().split_for_parts();
-    let api = api.route_layer(middleware::from_fn_with_state(
-        Arc::clone(service),
-        access::check_api,
-    ));
+    let guard = middleware::from_fn_with_state(Arc::clone(service), access::check_api);
+    let routes = openapi::routes().route_layer(guard);
+    let (api, description) = routes.merge(probes::routes(service)).split_for_parts();
     let app = Router::new()
         .merge(api)
-        .merge(probes::routes(service))
         .merge(openapi::description_route(description))
         .fallback(page::serve)
         .method_not_allowed_fallback(method_not_allowed)

@@ -79,9 +79,23 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 }
 
 /// `/openapi.json`.
-pub(super) fn description_route(description: utoipa::openapi::OpenApi) -> Router<Arc<Service>> {
+pub(super) fn description_route(mut description: utoipa::openapi::OpenApi) -> Router<Arc<Service>> {
+    name_operations(&mut description);
     Router::new().route(
         "/openapi.json",
         get(move || std::future::ready(Json(description))),
     )
+}
+
+/// Makes the operations' ids unique: handlers of several kinds of objects share their names.
+fn name_operations(description: &mut utoipa::openapi::OpenApi) {
+    for path in description.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.post, &mut path.delete];
+        for operation in operations.into_iter().flatten() {
+            let kind = operation.tags.iter().flatten().next();
+            if let (Some(kind), Some(name)) = (kind, &operation.operation_id) {
+                operation.operation_id = Some(format!("{}_{name}", kind.replace('-', "_")));
+            }
+        }
+    }
 }

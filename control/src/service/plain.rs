@@ -16,7 +16,7 @@ use crate::{
         app_data, plain_rtcp_tuple, plain_tuple,
     },
     engine_link::unexpected_answer,
-    error::ApiError,
+    error::{ApiError, ErrorCode},
     model::{Plain, SrtpParameters, Transport, TransportKind, TransportRecord, blob},
 };
 
@@ -49,7 +49,8 @@ impl Service {
         };
         let (rtcp_mux, comedia) = (plain.rtcp_mux, plain.comedia);
         let kind = TransportKind::Plain(Box::new(plain));
-        let record = TransportRecord::new(kind, app_data(options.app_data), None);
+        let own_data = app_data(options.app_data.clone());
+        let record = TransportRecord::new(kind, own_data, None);
         let id = Uuid::new_v4();
         let creating = {
             let state = self.state();
@@ -84,7 +85,8 @@ impl Service {
                 Ok(answer)
             })
         };
-        creating.await
+        let made = creating.await;
+        made.map_err(|error| in_options(error, &options))
     }
 
     /// Gives a plain transport its remote end.
@@ -148,7 +150,10 @@ impl Ends {
     fn of(options: &PlainTransportOptions) -> Result<Self, ApiError> {
         let (ip, port, announced) = match (&options.listen_info, &options.listen_ip) {
             (Some(info), _) => listen("listenInfo", info)?,
-            (None, Some(ip)) => (parse_ip("listenIp", ip)?, given_port(options.port), None),
+            (None, Some(short)) => {
+                let ip = parse_ip("listenIp", &short.ip)?;
+                (ip, given_port(options.port), short.announced_ip.clone())
+            }
             (None, None) => (DEFAULT_LISTEN_IP, given_port(options.port), None),
         };
         let (rtcp_ip, rtcp_port, rtcp_announced) = match &options.rtcp_listen_info {
@@ -178,6 +183,27 @@ fn listen(
 ) -> Result<(IpAddr, Option<u16>, Option<String>), ApiError> {
     let ip = parse_ip(&format!("{name}.ip"), &info.ip)?;
     Ok((ip, given_port(info.port), info.announced()))
+}
+
+/// What the engine says of an address or port, about the option that gave it.
+fn in_options(mut error: ApiError, options: &PlainTransportOptions) -> ApiError {
+    let Some((name, reason)) = error.message.split_once(": ") else {
+        return error;
+    };
+    let (option, is_given) = match name {
+        "listen_ip" => ("listenInfo", options.listen_info.is_some()),
+        "rtcp_listen_ip" => ("rtcpListenInfo", options.rtcp_listen_info.is_some()),
+        _ => return error,
+    };
+    let field = match (is_given, error.code) {
+        (true, ErrorCode::Conflict) => format!("{option}.port"),
+        (true, _) => format!("{option}.ip"),
+        (false, ErrorCode::Conflict) => "port".to_owned(),
+        (false, _) => "listenIp".to_owned(),
+    };
+    error.message = format!("{field}: {reason}");
+    error.field = Some(field);
+    error
 }
 
 /// mediasoup takes 0 for "any".

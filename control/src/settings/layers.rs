@@ -131,10 +131,13 @@ fn command() -> Command {
         let arg = Arg::new(key.name).long(key.name).help(key.help);
         let arg = if key.is_switch() {
             arg.action(ArgAction::SetTrue)
-        } else if key.repeatable {
-            arg.value_name(key.value).action(ArgAction::Append)
         } else {
-            arg.value_name(key.value).action(ArgAction::Set)
+            // A negative number is refused later, as a value, by the name of its key.
+            let arg = arg.value_name(key.value).allow_negative_numbers(true);
+            arg.action(match key.repeatable {
+                true => ArgAction::Append,
+                false => ArgAction::Set,
+            })
         };
         command = command.arg(arg);
     }

@@ -1,5 +1,7 @@
 //! Every call of the API that goes well.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 use weirgate_wire::{Layers, ObjectKind, Request, SnapshotBody};
@@ -271,6 +273,11 @@ async fn plain_transports_with_all_their_options() {
     let connect = format!("/v1/transports/{}/connect", id(&made));
     let body = json!({ "srtpParameters": made["srtpParameters"] });
     control.post(&connect, body).await.ok(200);
+    let body = json!({
+        "type": "plain", "listenIp": { "ip": "127.0.0.1", "announcedIp": "192.0.2.7" },
+    });
+    let announced = control.post(&path, body).await.ok(201);
+    assert_eq!(announced["tuple"]["localAddress"], "192.0.2.7");
     let transport = format!("/v1/transports/{}", id(&made));
     let dump = control.get(&transport).await.ok(200);
     assert_eq!(
@@ -537,6 +544,7 @@ async fn the_engine_its_figures_and_the_probes() {
         "weirgate_routers 1.0",
         "weirgate_transports{type=\"webrtc\"} 2.0",
         "weirgate_engine_up 1.0",
+        "# TYPE weirgate_engine_rtp_packets_received_total counter",
         "weirgate_engine_rtp_packets_received_total{shard=\"0\"} 1.0",
         "weirgate_engine_rtp_packets_received_total{shard=\"1\"} 2.0",
         "weirgate_engine_transports{shard=\"1\"} 2.0",
@@ -545,7 +553,6 @@ async fn the_engine_its_figures_and_the_probes() {
         "weirgate_engine_train_datagrams_bucket{le=\"+Inf\",shard=\"1\"} 6",
         "weirgate_engine_train_datagrams_sum{shard=\"1\"} 18.0",
         "weirgate_engine_train_datagrams_count{shard=\"1\"} 6",
-        "# EOF",
     ] {
         assert!(
             figures.text.lines().any(|it| it == line),
@@ -557,6 +564,13 @@ async fn the_engine_its_figures_and_the_probes() {
         !figures.text.contains(&Uuid::nil().to_string()[..8]),
         "no ids in labels"
     );
+    let content_type = figures.header("content-type").unwrap_or_default();
+    assert!(content_type.starts_with("text/plain; version=0.0.4"));
+    let accept = [("Accept", "application/openmetrics-text; version=1.0.0")];
+    let open = send(control.address, "GET", "/metrics", &accept, b"").await;
+    let content_type = open.header("content-type").unwrap_or_default();
+    assert!(content_type.starts_with("application/openmetrics-text"));
+    assert!(open.text.ends_with("# EOF\n"));
 }
 
 #[tokio::test]
@@ -604,6 +618,9 @@ async fn the_description_lists_every_route() {
         ("/v1/rooms/{room}/peers/{peer}", "delete"),
         ("/v1/events", "get"),
         ("/v1/engine", "get"),
+        ("/livez", "get"),
+        ("/readyz", "get"),
+        ("/metrics", "get"),
     ] {
         let described = paths
             .get(path)
@@ -624,6 +641,13 @@ async fn the_description_lists_every_route() {
     }
     let described: usize = paths.values().map(|it| it.as_object().unwrap().len()).sum();
     assert_eq!(described, count, "a route that this test does not know");
+    let operations = paths
+        .values()
+        .flat_map(|it| it.as_object().unwrap().values());
+    let ids: HashSet<&str> = operations
+        .map(|it| it["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), count, "each operation has an id of its own");
     let schemas = description["components"]["schemas"].as_object().unwrap();
     for schema in [
         "RtpParameters",

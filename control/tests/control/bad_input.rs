@@ -305,6 +305,16 @@ async fn missing_ill_typed_and_out_of_range_fields() {
             "listenIp",
         ),
         (
+            json!({ "type": "plain", "listenIp": { "ip": "nowhere" } }),
+            "listenIp",
+        ),
+        (
+            json!({ "type": "plain", "listenIp": { "ip": "::1", "more": 1 } }),
+            "listenIp.more",
+        ),
+        (json!({ "type": "plain", "listenIp": {} }), "listenIp.ip"),
+        (json!({ "type": "plain", "listenIp": 7 }), "listenIp"),
+        (
             json!({ "type": "plain", "listenInfo": {} }),
             "listenInfo.ip",
         ),
@@ -560,4 +570,43 @@ async fn what_the_engine_refuses_is_passed_on() {
     assert_eq!(control.get("/v1/routers").await.ok(200), json!([]));
     host.engine.refuse_nothing();
     control.post("/v1/routers", json!({})).await.ok(201);
+}
+
+#[tokio::test]
+async fn what_the_engine_says_of_an_address_names_the_option() {
+    let host = Host::new();
+    let control = host.control(&[]).await;
+    let router = id(&control.post("/v1/routers", json!({})).await.ok(201));
+    let path = format!("/v1/routers/{router}/transports");
+    let info = json!({ "ip": "127.0.0.1", "port": 5 });
+    for (said, options, conflict, invalid) in [
+        ("listen_ip: no", json!({}), "port", "listenIp"),
+        (
+            "listen_ip: no",
+            json!({ "listenInfo": info }),
+            "listenInfo.port",
+            "listenInfo.ip",
+        ),
+        (
+            "rtcp_listen_ip: no",
+            json!({ "rtcpListenInfo": info, "rtcpMux": false }),
+            "rtcpListenInfo.port",
+            "rtcpListenInfo.ip",
+        ),
+    ] {
+        let mut body = options;
+        body["type"] = json!("plain");
+        for (kind, status, code, wanted) in [
+            (RefusalKind::Conflict, 409, "conflict", conflict),
+            (RefusalKind::Invalid, 400, "bad_request", invalid),
+        ] {
+            let is_plain = |it: &Request| matches!(it, Request::CreatePlainTransport { .. });
+            host.engine.refuse_saying(is_plain, kind, said);
+            let answer = control.post(&path, body.clone()).await;
+            let field = answer.error(status, code);
+            assert_eq!(field.as_deref(), Some(wanted), "{body}");
+            let message = &answer.json()["error"]["message"];
+            assert_eq!(*message, format!("{wanted}: no"));
+        }
+    }
 }

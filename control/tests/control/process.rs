@@ -38,6 +38,27 @@ fn a_bad_value() {
 }
 
 #[test]
+fn a_negative_number_is_refused_by_the_name_of_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = control(dir.path(), &["--max-rooms", "-1"]);
+    fails(&output, 2, &["--max-rooms", "\"-1\"", "1 to 1000000"]);
+}
+
+/// What only the engine can judge ends control in the same way.
+#[test]
+fn a_setting_that_the_engine_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = dir.path().join("engine");
+    std::fs::write(&engine, "#!/bin/sh\nexit 2\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&engine, executable).unwrap();
+    let engine = engine.to_str().unwrap();
+    let args = ["--http-listen", "127.0.0.1:0", "--engine-bin", engine];
+    let output = control(dir.path(), &args);
+    fails(&output, 2, &["the engine ended at once"]);
+}
+
+#[test]
 fn an_unknown_flag_and_help() {
     let dir = tempfile::tempdir().unwrap();
     let output = control(dir.path(), &["--nonsense"]);
@@ -73,7 +94,7 @@ fn a_missing_engine() {
         "/nonexistent/engine",
     ];
     let output = control(dir.path(), &args);
-    fails(&output, 1, &["/nonexistent/engine", "--engine-bin"]);
+    fails(&output, 2, &["/nonexistent/engine", "--engine-bin"]);
 }
 
 #[test]
@@ -85,7 +106,7 @@ fn an_engine_that_cannot_be_run() {
     let args = ["--http-listen", "127.0.0.1:0", "--engine-bin", path];
     let output = control(dir.path(), &args);
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(
         text.contains(path) && text.contains("--engine-bin"),
         "{text}"
@@ -101,7 +122,7 @@ fn a_folder_that_cannot_be() {
     let socket = socket.to_str().unwrap();
     let args = ["--http-listen", "127.0.0.1:0", "--engine-socket", socket];
     let output = control(dir.path(), &args);
-    fails(&output, 1, &["file/folder", "--engine-socket"]);
+    fails(&output, 2, &["file/folder", "--engine-socket"]);
 }
 
 #[test]
@@ -116,5 +137,5 @@ fn missing_tls_files() {
         "/none.key",
     ];
     let output = control(dir.path(), &args);
-    fails(&output, 1, &["tls-cert", "/none.pem"]);
+    fails(&output, 2, &["tls-cert", "/none.pem"]);
 }

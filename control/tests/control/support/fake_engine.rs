@@ -78,7 +78,11 @@ impl FakeEngine {
 
     /// Refuses requests like these from now on.
     pub(crate) fn refuse(&self, which: Which, kind: RefusalKind) {
-        let message = "as the test wants".to_owned();
+        self.refuse_saying(which, kind, "as the test wants");
+    }
+
+    pub(crate) fn refuse_saying(&self, which: Which, kind: RefusalKind, message: &str) {
+        let message = message.to_owned();
         self.lock().refusal = Some((which, Refusal { kind, message }));
     }
 
