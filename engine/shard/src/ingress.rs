@@ -4,19 +4,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use weirgate_layers::Offer;
 use weirgate_packet::demux::DatagramClass;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_srtp::OpenError;
-use weirgate_wire::{Event, ExtensionKind, MediaKind, TraceDirection};
+use weirgate_wire::{Event, ExtensionKind, TraceDirection};
 
 use crate::clock::ClockMapping;
 use crate::counters::Counters;
-use crate::history::PacketMeta;
 use crate::key_frames::Urgency;
 use crate::nack::Arrival;
-use crate::overload::Share;
-use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
 use crate::streams::StreamNames;
 use crate::ticks::FEEDBACK_INTERVAL;
@@ -25,20 +21,8 @@ use crate::{CrossingKind, Path, Timestamp, trace};
 
 /// When the loudness of talking sources is told.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
-/// Packets after a late key frame that go out at once.
-const MAX_CATCH_UP: u64 = 256;
 /// Bytes of the original sequence number before an RTX payload (RFC 4588 section 4).
 const OSN_BYTES: usize = 2;
-
-/// What consumers decide by whether they take a packet: read once for all of them.
-struct OfferedPacket {
-    encoding: u8,
-    /// A decoder can start with it.
-    is_entry: bool,
-    /// About what it takes to send.
-    bytes: u16,
-    meta: PacketMeta,
-}
 
 impl Shard {
     /// A datagram on a socket of a plain transport.
@@ -215,7 +199,7 @@ impl Shard {
             self.want_key_frame(now, stream.source, stream.encoding, Urgency::Now);
         }
         self.cross_media(now, stream, bytes, is_audio);
-        self.fan_out(stream.source, stream.encoding, sequence);
+        self.arrive(stream.source, stream.encoding, sequence);
     }
 
     /// A media packet that crossed from its producer's shard.
@@ -247,100 +231,7 @@ impl Shard {
             encoding.key_frames.came(now);
         }
         if encoding.history.store(meta, &packet, &extensions) {
-            self.fan_out(index, encoding_index, sequence);
-        }
-    }
-
-    /// Offers a stored packet to every consumer of its source on this shard that takes any.
-    fn fan_out(&mut self, index: u32, encoding: u8, sequence: u64) {
-        let Some(packet) = self.offered(index, encoding, sequence) else {
-            return;
-        };
-        let taker = |shard: &Self, position: usize| {
-            let source = shard.sources.get(index as usize)?;
-            source.takers.get(position).copied()
-        };
-        let mut position = 0;
-        while let Some(consumer) = taker(self, position) {
-            position += 1;
-            if self.offer(consumer, &packet) == Offer::Begin {
-                self.catch_up(consumer, index, encoding, sequence);
-            }
-        }
-    }
-
-    fn offered(&self, index: u32, encoding: u8, sequence: u64) -> Option<OfferedPacket> {
-        let source = self.sources.get(index as usize)?;
-        let stream = source.encodings.get(usize::from(encoding))?;
-        let stored = stream.history.get(sequence)?;
-        Some(OfferedPacket {
-            encoding,
-            is_entry: source.is_entry(stored.meta),
-            bytes: queued_bytes(stored.payload.len()),
-            meta: *stored.meta,
-        })
-    }
-
-    /// Offers a packet to a consumer, and queues it where it is taken.
-    fn offer(&mut self, index: u32, packet: &OfferedPacket) -> Offer {
-        let Some(consumer) = self.consumers.get_mut(index as usize) else {
-            return Offer::Skip;
-        };
-        if consumer.kind == MediaKind::Video {
-            self.overload.note_offer();
-            let (priority, has_layers) = (consumer.config.priority, consumer.has_layers());
-            let share = self.overload.leaves(index, priority, has_layers);
-            if share == Share::Nothing {
-                // Goes on at a key frame.
-                consumer.interrupt();
-                self.counters.packets_shed += 1;
-                return Offer::Skip;
-            }
-            consumer.cap(share == Share::Lowest);
-        }
-        let transport = self.transports.get(consumer.transport as usize);
-        if !transport.is_some_and(Transport::can_send) {
-            return Offer::Skip;
-        }
-        let offered = consumer.offer(packet.encoding, packet.is_entry, &packet.meta);
-        let departure = Departure {
-            consumer: index,
-            encoding: packet.encoding,
-            purpose: Purpose::Media,
-            bytes: packet.bytes,
-            sequence: packet.meta.sequence,
-        };
-        if let Some(sequence) = offered.released {
-            // About as long as the one that goes on it.
-            self.enqueue(Departure {
-                sequence,
-                ..departure
-            });
-        }
-        let is_taken = offered.offer != Offer::Skip;
-        let is_queued = is_taken && (offered.is_held || self.enqueue(departure));
-        if offered.layers_changed {
-            self.report_layers(index);
-        }
-        if is_queued {
-            offered.offer
-        } else {
-            Offer::Skip
-        }
-    }
-
-    /// Offers again what had come already after a packet that begins a splice late.
-    fn catch_up(&mut self, consumer: u32, index: u32, encoding: u8, begin: u64) {
-        let highest = self
-            .sources
-            .get(index as usize)
-            .and_then(|source| source.encodings.get(usize::from(encoding)))
-            .and_then(|encoding| encoding.history.highest())
-            .unwrap_or(0);
-        for sequence in begin + 1..=highest.min(begin + MAX_CATCH_UP) {
-            if let Some(packet) = self.offered(index, encoding, sequence) {
-                self.offer(consumer, &packet);
-            }
+            self.arrive(index, encoding_index, sequence);
         }
     }
 

@@ -18,6 +18,7 @@ mod crossing;
 mod departure;
 mod downlink;
 mod equal_sizes;
+mod fan_out;
 mod flows;
 mod grants;
 mod header;

@@ -180,9 +180,9 @@ impl Overload {
         }
     }
 
-    /// A packet was offered to a video consumer.
-    pub(crate) const fn note_offer(&mut self) {
-        self.window.offered += 1;
+    /// So many packets were offered to a video consumer.
+    pub(crate) const fn note_offers(&mut self, packets: usize) {
+        self.window.offered += packets as u64;
     }
 
     fn look_back(&mut self, now: Timestamp) {
@@ -302,7 +302,7 @@ mod tests {
                 worked += busy;
                 self.longest_wait = self.longest_wait.max(busy);
                 let offered = (busy + nap).mul_f64(load).as_micros() / 10;
-                (0..offered).for_each(|_| self.overload.note_offer());
+                self.overload.note_offers(offered as usize);
                 // Before what came meanwhile is taken in.
                 self.overload.turn(self.now, busy, true);
                 self.waiting = (busy + nap).mul_f64(load * self.kept());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use weirgate_packet::demux::{DatagramClass, classify};
 use weirgate_packet::rtcp::ReportBlock;
 use weirgate_srtp::TagBatch;
-use weirgate_wire::{Event, MediaKind};
+use weirgate_wire::Event;
 
 use crate::allocation::Wishes;
 use crate::config::ShardConfig;
@@ -19,11 +19,12 @@ use crate::consumer::Consumer;
 use crate::counters::Counters;
 use crate::crossing::CrossingPort;
 use crate::departure::{Drained, Gate, drain};
+use crate::fan_out::Arrived;
 use crate::flows::{Flows, Owner};
 use crate::key_frames::Urgency;
 use crate::net::{Datagram, Train, TxBatch};
 use crate::overload::Overload;
-use crate::queue::{Departure, Lane, Purpose};
+use crate::queue::Departure;
 use crate::rng::Rng;
 use crate::source::Source;
 use crate::trace::Tracer;
@@ -63,6 +64,7 @@ pub struct Shard {
     /// Transport, and whether the socket is its RTCP socket.
     pub(crate) plain_sockets: HashMap<SocketId, (u32, bool), foldhash::fast::RandomState>,
     pub(crate) flows: Flows,
+    pub(crate) arrived: Arrived,
     pub(crate) wheel: Wheel,
     /// Transports whose pacer lets more go at a time.
     pub(crate) releases: Wheel,
@@ -106,6 +108,7 @@ impl Shard {
             ufrags: HashMap::new(),
             plain_sockets: HashMap::default(),
             flows: Flows::new(limits.foreign_flows),
+            arrived: Arrived::new(),
             wheel: Wheel::new(now, TIMER_STEP_US),
             releases: Wheel::new(now, RELEASE_STEP_US),
             dirty: VecDeque::new(),
@@ -132,6 +135,7 @@ impl Shard {
             self.counters.datagrams_received += 1;
             self.on_datagram(now, datagram.path, datagram.bytes, None);
         }
+        self.fan_out();
     }
 
     /// Takes what another shard sent.
@@ -188,6 +192,7 @@ impl Shard {
             }
             CrossingKind::FlowOwner { path, owner: None } => self.flows.unlearn(&path, from),
         }
+        self.fan_out();
     }
 
     /// Does what the hub asks; the answer is among the events.
@@ -385,17 +390,8 @@ impl Shard {
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return false;
         };
-        let lane = match (departure.purpose, consumer.kind) {
-            (Purpose::Repair, _) => Lane::Repair,
-            (Purpose::Media, MediaKind::Audio) => Lane::Audio,
-            (Purpose::Media, MediaKind::Video) => Lane::Video,
-        };
-        if !transport.enqueue(lane, departure, &self.config.limits) {
-            self.counters.departures_dropped += 1;
-            consumer.discarded += 1;
-            if departure.purpose == Purpose::Media {
-                consumer.interrupt();
-            }
+        let limit = self.config.limits.departures_per_transport;
+        if !transport.enqueue(departure, consumer, limit, &mut self.counters) {
             return false;
         }
         if !std::mem::replace(&mut transport.dirty, true) {

@@ -9,16 +9,17 @@ use weirgate_congestion::{Config, PacketKind};
 use weirgate_packet::demux::{DatagramClass, classify};
 use weirgate_packet::rtp::{RtpPacket, header_len};
 use weirgate_srtp::{OpenError, Opener, Sealer};
-use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, Tuple};
+use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, MediaKind, Tuple};
 
 use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
-use crate::config::Limits;
+use crate::consumer::Consumer;
+use crate::counters::Counters;
 use crate::downlink::Downlink;
 use crate::ice::IceAgent;
 use crate::meter::Meter;
 use crate::padding::PROBATOR_SSRC;
-use crate::queue::{Departure, Lane, SendQueue};
+use crate::queue::{Departure, Lane, Purpose, SendQueue};
 use crate::repair_budget::RepairBudget;
 use crate::trace::Traced;
 use crate::{Path, SocketId, Timestamp};
@@ -287,10 +288,29 @@ impl Transport {
         }
     }
 
-    /// Queues a packet; false where the queue is full.
-    pub(crate) fn enqueue(&mut self, lane: Lane, departure: Departure, limits: &Limits) -> bool {
-        self.queue
-            .push(lane, departure, limits.departures_per_transport)
+    /// Queues a packet of a consumer; on a full queue, that of `limit` packets, the consumer is
+    /// interrupted, so that no hole is left in its numbers.
+    pub(crate) fn enqueue(
+        &mut self,
+        departure: Departure,
+        consumer: &mut Consumer,
+        limit: usize,
+        counters: &mut Counters,
+    ) -> bool {
+        let lane = match (departure.purpose, consumer.kind) {
+            (Purpose::Repair, _) => Lane::Repair,
+            (Purpose::Media, MediaKind::Audio) => Lane::Audio,
+            (Purpose::Media, MediaKind::Video) => Lane::Video,
+        };
+        let is_queued = self.queue.push(lane, departure, limit);
+        if !is_queued {
+            counters.departures_dropped += 1;
+            consumer.discarded += 1;
+            if departure.purpose == Purpose::Media {
+                consumer.interrupt();
+            }
+        }
+        is_queued
     }
 
     /// Packets leave at a pace, and layers follow the estimate. Plain transports lead to hosts that

@@ -1,0 +1,209 @@
+//! Fan-out: stored packets are offered to the consumers of their source, and queued where they are
+//! taken. Packets of one source that came one right after the other, as those of a frame do, are
+//! offered together: what is known of a consumer is then looked up once for all of them.
+
+use weirgate_layers::Offer;
+use weirgate_wire::MediaKind;
+
+use crate::consumer::Consumer;
+use crate::counters::Counters;
+use crate::history::PacketMeta;
+use crate::overload::Share;
+use crate::queue::{Departure, Purpose, queued_bytes};
+use crate::shard::Shard;
+use crate::source::Source;
+use crate::transport::Transport;
+
+/// Packets offered together: those of a large frame.
+const MAX_PACKETS: usize = 64;
+/// Packets after a late key frame that go out at once.
+const MAX_CATCH_UP: u64 = 256;
+
+/// What consumers decide by whether they take a packet: read once for all of them.
+#[derive(Debug, Clone, Copy)]
+struct OfferedPacket {
+    encoding: u8,
+    /// A decoder can start with it.
+    is_entry: bool,
+    /// About what it takes to send.
+    bytes: u16,
+    meta: PacketMeta,
+}
+
+/// Packets of one source that are stored, and not yet offered.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    source: u32,
+    packets: Vec<OfferedPacket>,
+}
+
+impl Arrived {
+    pub(crate) fn new() -> Self {
+        Self {
+            source: 0,
+            packets: Vec::with_capacity(MAX_PACKETS),
+        }
+    }
+}
+
+impl Shard {
+    /// Has a stored packet offered to the consumers of its source: by the next [`Self::fan_out`].
+    pub(crate) fn arrive(&mut self, index: u32, encoding: u8, sequence: u64) {
+        let arrived = &self.arrived;
+        if arrived.source != index || arrived.packets.len() == MAX_PACKETS {
+            self.fan_out();
+        }
+        let source = self.sources.get(index as usize);
+        if let Some(packet) = source.and_then(|source| offered(source, encoding, sequence)) {
+            self.arrived.source = index;
+            self.arrived.packets.push(packet);
+        }
+    }
+
+    /// Offers the packets that arrived to every consumer of their source on this shard that takes
+    /// any.
+    pub(crate) fn fan_out(&mut self) {
+        if self.arrived.packets.is_empty() {
+            return;
+        }
+        let mut packets = std::mem::take(&mut self.arrived.packets);
+        let index = self.arrived.source;
+        let taker = |shard: &Self, position: usize| {
+            let source = shard.sources.get(index as usize)?;
+            source.takers.get(position).copied()
+        };
+        let mut position = 0;
+        while let Some(consumer) = taker(self, position) {
+            position += 1;
+            self.offer(consumer, &packets);
+        }
+        packets.clear();
+        self.arrived.packets = packets;
+    }
+
+    /// Offers packets of its source to a consumer, and queues those that are taken.
+    fn offer(&mut self, index: u32, packets: &[OfferedPacket]) {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return;
+        };
+        let transport_index = consumer.transport;
+        if consumer.kind == MediaKind::Video {
+            self.overload.note_offers(packets.len());
+            let (priority, has_layers) = (consumer.config.priority, consumer.has_layers());
+            let share = self.overload.leaves(index, priority, has_layers);
+            if share == Share::Nothing {
+                // Goes on at a key frame.
+                consumer.interrupt();
+                self.counters.packets_shed += packets.len() as u64;
+                return;
+            }
+            consumer.cap(share == Share::Lowest);
+        }
+        let transport = self.transports.get_mut(transport_index as usize);
+        let Some(transport) = transport.filter(|transport| transport.can_send()) else {
+            return;
+        };
+        let Some(source) = self.sources.get(consumer.source as usize) else {
+            return;
+        };
+        let mut offering = Offering {
+            index,
+            consumer,
+            transport,
+            limit: self.config.limits.departures_per_transport,
+            counters: &mut self.counters,
+            layers_changed: false,
+            is_queued: false,
+        };
+        for (at, packet) in packets.iter().enumerate() {
+            if offering.offer(packet) == Offer::Begin {
+                offering.catch_up(source, packet, &packets[at + 1..]);
+            }
+        }
+        let (layers_changed, is_queued) = (offering.layers_changed, offering.is_queued);
+        if is_queued && !std::mem::replace(&mut transport.dirty, true) {
+            self.dirty.push_back(transport_index);
+        }
+        if layers_changed {
+            self.report_layers(index);
+        }
+    }
+}
+
+/// One consumer to which packets are offered.
+struct Offering<'a> {
+    index: u32,
+    consumer: &'a mut Consumer,
+    transport: &'a mut Transport,
+    limit: usize,
+    counters: &'a mut Counters,
+    layers_changed: bool,
+    /// Something was.
+    is_queued: bool,
+}
+
+impl Offering<'_> {
+    fn offer(&mut self, packet: &OfferedPacket) -> Offer {
+        let meta = &packet.meta;
+        let offered = self.consumer.offer(packet.encoding, packet.is_entry, meta);
+        self.layers_changed |= offered.layers_changed;
+        let departure = Departure {
+            consumer: self.index,
+            encoding: packet.encoding,
+            purpose: Purpose::Media,
+            bytes: packet.bytes,
+            sequence: meta.sequence,
+        };
+        if let Some(sequence) = offered.released {
+            // About as long as the one that goes on it.
+            self.enqueue(Departure {
+                sequence,
+                ..departure
+            });
+        }
+        let is_taken = offered.offer != Offer::Skip;
+        if is_taken && (offered.is_held || self.enqueue(departure)) {
+            offered.offer
+        } else {
+            Offer::Skip
+        }
+    }
+
+    fn enqueue(&mut self, departure: Departure) -> bool {
+        let (consumer, transport) = (&mut *self.consumer, &mut *self.transport);
+        let is_queued = transport.enqueue(departure, consumer, self.limit, self.counters);
+        self.is_queued |= is_queued;
+        is_queued
+    }
+
+    /// Offers again what had come already after a packet that begins a splice late. What is `still`
+    /// to be offered is not among that.
+    fn catch_up(&mut self, source: &Source, begin: &OfferedPacket, still: &[OfferedPacket]) {
+        let encoding = begin.encoding;
+        let highest = source
+            .encodings
+            .get(usize::from(encoding))
+            .and_then(|encoding| encoding.history.highest())
+            .unwrap_or(0);
+        let begin = begin.meta.sequence;
+        for sequence in begin + 1..=highest.min(begin + MAX_CATCH_UP) {
+            let is_still = still
+                .iter()
+                .any(|packet| packet.encoding == encoding && packet.meta.sequence == sequence);
+            if !is_still && let Some(packet) = offered(source, encoding, sequence) {
+                self.offer(&packet);
+            }
+        }
+    }
+}
+
+fn offered(source: &Source, encoding: u8, sequence: u64) -> Option<OfferedPacket> {
+    let stream = source.encodings.get(usize::from(encoding))?;
+    let stored = stream.history.get(sequence)?;
+    Some(OfferedPacket {
+        encoding,
+        is_entry: source.is_entry(stored.meta),
+        bytes: queued_bytes(stored.payload.len()),
+        meta: *stored.meta,
+    })
+}
