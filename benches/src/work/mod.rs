@@ -104,6 +104,14 @@ fn steps() -> Vec<Entry> {
         step("video-1to50-plain-sha1", 10, with_suite(Some(sha1))),
         step("video-1to50-plain-clear", 20, with_suite(None)),
         step("video-1to50-paused", 100, paused),
+        step(
+            "audio-1to50-plain",
+            60,
+            Scenario {
+                kind: MediaKind::Audio,
+                ..plain
+            },
+        ),
     ]);
     entries
 }

@@ -116,18 +116,7 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
 }
 
 fn drain_audio(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Outcome {
-    loop {
-        if gate.batch.open_train(path).is_none() {
-            transport.queue.pair_audio();
-        }
-        let Some(departure) = transport.queue.front(Lane::Audio) else {
-            return Outcome::Done;
-        };
-        if depart(departure, path, transport, gate) == Outcome::BatchFull {
-            return Outcome::BatchFull;
-        }
-        transport.queue.pop(Lane::Audio);
-    }
+    drain_lane(Lane::Audio, path, transport, gate)
 }
 
 /// Sends repairs and video: what the pacer allows, and everything at once to a receiver that is not
@@ -137,16 +126,65 @@ fn drain_paced(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Ou
     let is_paced = transport.is_paced();
     let downlink = transport.downlink.as_mut().filter(|_| is_paced);
     gate.room_bytes = downlink.map_or(u64::MAX, |downlink| downlink.budget(gate.now, queued));
-    while gate.room_bytes > 0
-        && let Some((lane, departure)) = transport.queue.front_paced()
-    {
-        if depart(departure, path, transport, gate) == Outcome::BatchFull {
+    for lane in [Lane::Repair, Lane::Video] {
+        if drain_lane(lane, path, transport, gate) == Outcome::BatchFull {
             return Outcome::BatchFull;
         }
-        transport.queue.pop(lane);
-        gate.room_bytes = gate.room_bytes.saturating_sub(u64::from(departure.bytes));
     }
     Outcome::Done
+}
+
+/// Sends what one lane has, as far as it may leave.
+fn drain_lane(lane: Lane, path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Outcome {
+    let mut next = next_of(lane, path, transport, gate.batch, gate.room_bytes);
+    while let Some(departure) = next {
+        let consumer = gate.consumers.get_mut(departure.consumer as usize);
+        let source = consumer
+            .as_ref()
+            .and_then(|consumer| gate.sources.get(consumer.source as usize));
+        let (Some(consumer), Some(source)) = (consumer, source) else {
+            transport.queue.pop(lane);
+            next = next_of(lane, path, transport, gate.batch, gate.room_bytes);
+            continue;
+        };
+        let mut row = Row {
+            now: gate.now,
+            path,
+            consumer,
+            source,
+            batch: gate.batch,
+            tags: gate.tags,
+            counters: gate.counters,
+            tracer: gate.tracer,
+            packets: 0,
+            bytes: 0,
+        };
+        let left = row.depart(departure, lane, transport, &mut gate.room_bytes);
+        row.count(lane, transport);
+        match left {
+            Left::AllOfRow(after) => next = after,
+            Left::BatchFull => return Outcome::BatchFull,
+        }
+    }
+    Outcome::Done
+}
+
+/// What leaves next by a lane, as far as it may.
+fn next_of(
+    lane: Lane,
+    path: Path,
+    transport: &mut Transport,
+    batch: &TxBatch,
+    room_bytes: u64,
+) -> Option<Departure> {
+    if lane == Lane::Audio {
+        if batch.open_train(path).is_none() {
+            transport.queue.pair_audio();
+        }
+    } else if room_bytes == 0 {
+        return None;
+    }
+    transport.queue.front(lane)
 }
 
 /// Interrupts consumers whose video has waited for too long.
@@ -171,101 +209,204 @@ fn drop_stale(transport: &mut Transport, gate: &mut Gate<'_>) {
     }
 }
 
-/// Makes a packet of a descriptor.
-fn depart(
-    departure: Departure,
+/// How far a row came.
+enum Left {
+    /// It is over; what the lane has after it, if that may leave.
+    AllOfRow(Option<Departure>),
+    BatchFull,
+}
+
+/// Packets of one consumer that leave one right after the other.
+struct Row<'a> {
+    now: Timestamp,
     path: Path,
-    transport: &mut Transport,
-    gate: &mut Gate<'_>,
-) -> Outcome {
-    let now = gate.now;
-    let Some(consumer) = gate.consumers.get_mut(departure.consumer as usize) else {
-        return Outcome::Done;
-    };
-    let Some(source) = gate.sources.get(consumer.source as usize) else {
-        return Outcome::Done;
-    };
-    let Some((packet, types)) = stored(departure, consumer, source, gate.counters) else {
-        consumer.discarded += 1;
-        return Outcome::Done;
-    };
-    let train = gate.batch.open_train(path);
-    let offset = gate.batch.next_offset();
-    let Some(slot) = gate.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
-        return Outcome::BatchFull;
-    };
-    let draft = if departure.purpose == Purpose::Media {
-        draft_media(now, departure, packet, types, consumer, source, transport)
-    } else {
-        draft_resend(now, departure, packet, types, consumer, transport)
-    };
-    let Some(draft) = draft else {
-        return Outcome::Done;
-    };
-    let overhead = transport.sealer.as_ref().map_or(0, Sealer::rtp_overhead);
-    let padding_of = |len: usize| match draft.padding {
-        Padding::Exactly(padding) => padding,
-        Padding::ToEqualSize => {
-            let len = len + overhead;
-            let wanted = train
-                .filter(|&train| len <= train)
-                .unwrap_or_else(|| len + transport.queue.lead(gate.room_bytes));
-            equal_sizes::padding(len, wanted)
+    consumer: &'a mut Consumer,
+    source: &'a Source,
+    batch: &'a mut TxBatch,
+    tags: &'a mut TagBatch,
+    counters: &'a mut Counters,
+    tracer: &'a mut Tracer,
+    /// That left so far.
+    packets: u64,
+    bytes: u64,
+}
+
+impl Row<'_> {
+    /// Makes packets of the descriptors at the front of a lane, from `departure` on.
+    fn depart(
+        &mut self,
+        mut departure: Departure,
+        lane: Lane,
+        transport: &mut Transport,
+        room_bytes: &mut u64,
+    ) -> Left {
+        let consumer = departure.consumer;
+        loop {
+            if self.depart_one(departure, transport, *room_bytes) == Outcome::BatchFull {
+                return Left::BatchFull;
+            }
+            transport.queue.pop(lane);
+            if lane != Lane::Audio {
+                *room_bytes = room_bytes.saturating_sub(u64::from(departure.bytes));
+            }
+            match next_of(lane, self.path, transport, self.batch, *room_bytes) {
+                Some(next) if next.consumer == consumer => departure = next,
+                next => return Left::AllOfRow(next),
+            }
         }
-    };
-    let Some((written, padding)) = write(&draft, consumer, slot, padding_of) else {
-        consumer.discarded += 1;
-        return Outcome::Done;
-    };
-    if let (Some(as_sent), Purpose::Media) = (&mut consumer.as_sent, departure.purpose) {
-        let decided = Decided {
-            transport_sequence: draft.header.transport_sequence,
-            padding,
+    }
+
+    fn depart_one(
+        &mut self,
+        departure: Departure,
+        transport: &mut Transport,
+        room_bytes: u64,
+    ) -> Outcome {
+        let (now, consumer) = (self.now, &mut *self.consumer);
+        let Some((packet, types)) = stored(departure, consumer, self.source, self.counters) else {
+            consumer.discarded += 1;
+            return Outcome::Done;
         };
-        as_sent.set(draft.sequence, decided);
-    }
-    gate.counters.padding_bytes_sent += u64::from(padding);
-    let sealed = match &transport.sealer {
-        Some(sealer) => sealer.seal_rtp_in_batch(
-            slot,
-            written.header_len,
-            written.len,
-            draft.sequence,
-            offset,
-            gate.tags,
-        ),
-        None => Some(written.len),
-    };
-    let Some(len) = sealed else {
-        consumer.discarded += 1;
-        return Outcome::Done;
-    };
-    gate.batch.commit(path, len);
-    if !gate.tags.has_room() {
-        gate.batch.finish_tags(gate.tags);
-    }
-    count(
-        departure,
-        now,
-        &draft,
-        len,
-        consumer,
-        transport,
-        gate.counters,
-    );
-    let is_key_frame = draft.packet.meta.layers.begins_key_frame();
-    if let Some(trace) = consumer.traced.packet(is_key_frame) {
-        let packet = traced_packet(departure, &draft, written);
-        let subject = Subject {
-            kind: ObjectKind::Consumer,
-            id: consumer.config.id,
-            traced: &mut consumer.traced,
+        let train = self.batch.open_train(self.path);
+        let offset = self.batch.next_offset();
+        let Some(slot) = self.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
+            return Outcome::BatchFull;
         };
-        let (direction, info) = (TraceDirection::Out, packet_info(trace, packet));
-        gate.tracer
-            .tell(now, subject, direction, info, gate.counters);
+        let draft = if departure.purpose == Purpose::Media {
+            draft_media(
+                now,
+                departure,
+                packet,
+                types,
+                consumer,
+                self.source,
+                transport,
+            )
+        } else {
+            draft_resend(now, departure, packet, types, consumer, transport)
+        };
+        let Some(draft) = draft else {
+            return Outcome::Done;
+        };
+        let overhead = transport.sealer.as_ref().map_or(0, Sealer::rtp_overhead);
+        let padding_of = |len: usize| match draft.padding {
+            Padding::Exactly(padding) => padding,
+            Padding::ToEqualSize => {
+                let len = len + overhead;
+                let wanted = train
+                    .filter(|&train| len <= train)
+                    .unwrap_or_else(|| len + transport.queue.lead(room_bytes));
+                equal_sizes::padding(len, wanted)
+            }
+        };
+        let Some((written, padding)) = write(&draft, consumer, slot, padding_of) else {
+            consumer.discarded += 1;
+            return Outcome::Done;
+        };
+        if let (Some(as_sent), Purpose::Media) = (&mut consumer.as_sent, departure.purpose) {
+            let decided = Decided {
+                transport_sequence: draft.header.transport_sequence,
+                padding,
+            };
+            as_sent.set(draft.sequence, decided);
+        }
+        self.counters.padding_bytes_sent += u64::from(padding);
+        let sealed = match &transport.sealer {
+            Some(sealer) => sealer.seal_rtp_in_batch(
+                slot,
+                written.header_len,
+                written.len,
+                draft.sequence,
+                offset,
+                self.tags,
+            ),
+            None => Some(written.len),
+        };
+        let Some(len) = sealed else {
+            consumer.discarded += 1;
+            return Outcome::Done;
+        };
+        self.batch.commit(self.path, len);
+        if !self.tags.has_room() {
+            self.batch.finish_tags(self.tags);
+        }
+        self.note(departure, &draft, written, len, transport);
+        Outcome::Done
     }
-    Outcome::Done
+
+    /// Takes note of a packet that leaves.
+    fn note(
+        &mut self,
+        departure: Departure,
+        draft: &Draft<'_>,
+        written: RtpWritten,
+        len: usize,
+        transport: &mut Transport,
+    ) {
+        let (now, consumer) = (self.now, &mut *self.consumer);
+        let kind = match (departure.purpose, consumer.kind) {
+            (Purpose::Repair, _) => PacketKind::Rtx,
+            (Purpose::Media, MediaKind::Audio) => PacketKind::Audio,
+            (Purpose::Media, MediaKind::Video) => PacketKind::Video,
+        };
+        transport.note_sent(now, draft.header.transport_sequence, len, kind);
+        let is_key_frame = draft.packet.meta.layers.begins_key_frame();
+        if departure.purpose == Purpose::Media {
+            if !draft.place.is_filler {
+                consumer.payload_octets += draft.packet.payload.len() as u64;
+                consumer.key_frames += u64::from(is_key_frame);
+            }
+            consumer.payload_type = draft.header.payload_type;
+            let timestamp = draft.place.timestamp;
+            let is_first = consumer.sent.packets + self.packets == 0;
+            if is_first || (timestamp.wrapping_sub(consumer.last_timestamp) as i32) > 0 {
+                consumer.last_timestamp = timestamp;
+            }
+        }
+        self.packets += 1;
+        self.bytes += len as u64;
+        if let Some(trace) = consumer.traced.packet(is_key_frame) {
+            let packet = traced_packet(departure, draft, written);
+            let subject = Subject {
+                kind: ObjectKind::Consumer,
+                id: consumer.config.id,
+                traced: &mut consumer.traced,
+            };
+            let (direction, info) = (TraceDirection::Out, packet_info(trace, packet));
+            self.tracer
+                .tell(now, subject, direction, info, self.counters);
+        }
+    }
+
+    /// Counts what left.
+    fn count(self, lane: Lane, transport: &mut Transport) {
+        let Self {
+            now,
+            consumer,
+            counters,
+            packets,
+            bytes,
+            ..
+        } = self;
+        if packets == 0 {
+            return;
+        }
+        let traffic = &mut transport.traffic;
+        traffic.sent.add_all(now, packets, bytes);
+        if lane == Lane::Repair {
+            traffic.rtx_sent.add_all(now, packets, bytes);
+            consumer.resent += packets;
+            consumer.resent_bytes += bytes;
+            counters.packets_retransmitted += packets;
+            return;
+        }
+        traffic.rtp_sent.add_all(now, packets, bytes);
+        transport.repairs.earn(bytes);
+        consumer.sent.add_all(now, packets, bytes);
+        consumer.last_departure = now;
+        counters.rtp_packets_sent += packets;
+        counters.rtp_bytes_sent += bytes;
+    }
 }
 
 /// The packet that a descriptor is of, as the consumer's leg can carry it.
@@ -304,34 +445,6 @@ fn traced_packet(departure: Departure, draft: &Draft<'_>, written: RtpWritten) -
         wide_sequence_number: draft.header.transport_sequence,
         is_rtx: draft.original.is_some(),
         encoding: departure.encoding,
-    }
-}
-
-/// Takes note of a packet that leaves.
-fn count(
-    departure: Departure,
-    now: Timestamp,
-    draft: &Draft<'_>,
-    len: usize,
-    consumer: &mut Consumer,
-    transport: &mut Transport,
-    counters: &mut Counters,
-) {
-    transport.traffic.sent.add(now, len);
-    let kind = match (departure.purpose, consumer.kind) {
-        (Purpose::Repair, _) => PacketKind::Rtx,
-        (Purpose::Media, MediaKind::Audio) => PacketKind::Audio,
-        (Purpose::Media, MediaKind::Video) => PacketKind::Video,
-    };
-    transport.note_sent(now, draft.header.transport_sequence, len, kind);
-    match departure.purpose {
-        Purpose::Media => count_media(now, draft, len, consumer, transport, counters),
-        Purpose::Repair => {
-            transport.traffic.rtx_sent.add(now, len);
-            consumer.resent += 1;
-            consumer.resent_bytes += len as u64;
-            counters.packets_retransmitted += 1;
-        }
     }
 }
 
@@ -478,29 +591,4 @@ fn write(
     rewrite(payload, &meta.layers, &draft.place);
     consumer.renumber_blocks(meta, payload);
     Some((written, padding))
-}
-
-fn count_media(
-    now: Timestamp,
-    draft: &Draft<'_>,
-    len: usize,
-    consumer: &mut Consumer,
-    transport: &mut Transport,
-    counters: &mut Counters,
-) {
-    consumer.sent.add(now, len);
-    if !draft.place.is_filler {
-        consumer.payload_octets += draft.packet.payload.len() as u64;
-        consumer.key_frames += u64::from(draft.packet.meta.layers.begins_key_frame());
-    }
-    consumer.payload_type = draft.header.payload_type;
-    consumer.last_departure = now;
-    let timestamp = draft.place.timestamp;
-    if (timestamp.wrapping_sub(consumer.last_timestamp) as i32) > 0 || consumer.sent.packets == 1 {
-        consumer.last_timestamp = timestamp;
-    }
-    transport.traffic.rtp_sent.add(now, len);
-    transport.repairs.earn(len as u64);
-    counters.rtp_packets_sent += 1;
-    counters.rtp_bytes_sent += len as u64;
 }

@@ -47,16 +47,20 @@ impl Arrived {
 }
 
 impl Shard {
-    /// Has a stored packet offered to the consumers of its source: by the next [`Self::fan_out`].
+    /// Has a stored packet offered to the consumers of its source, by the next [`Self::fan_out`] at
+    /// the latest.
     pub(crate) fn arrive(&mut self, index: u32, encoding: u8, sequence: u64) {
-        let arrived = &self.arrived;
-        if arrived.source != index || arrived.packets.len() == MAX_PACKETS {
+        if self.arrived.source != index {
             self.fan_out();
+            self.arrived.source = index;
         }
         let source = self.sources.get(index as usize);
         if let Some(packet) = source.and_then(|source| offered(source, encoding, sequence)) {
-            self.arrived.source = index;
             self.arrived.packets.push(packet);
+        }
+        // Not before it is among them: what is stored and not among them counts as offered.
+        if self.arrived.packets.len() >= MAX_PACKETS {
+            self.fan_out();
         }
     }
 

@@ -18,14 +18,21 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// Counts a packet.
     #[inline]
     pub(crate) fn add(&mut self, now: Timestamp, bytes: usize) {
+        self.add_all(now, 1, bytes as u64);
+    }
+
+    /// Counts so many packets, of `bytes` together.
+    #[inline]
+    pub(crate) fn add_all(&mut self, now: Timestamp, packets: u64, bytes: u64) {
         if now >= self.window_end {
             self.roll(now);
         }
-        self.packets += 1;
-        self.bytes += bytes as u64;
-        self.window_bytes += bytes as u64;
+        self.packets += packets;
+        self.bytes += bytes;
+        self.window_bytes += bytes;
     }
 
     pub(crate) fn rate_bps(&mut self, now: Timestamp) -> u64 {

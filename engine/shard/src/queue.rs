@@ -86,13 +86,6 @@ impl SendQueue {
         queue.front().copied()
     }
 
-    /// The next of those that are paced.
-    pub(crate) fn front_paced(&self) -> Option<(Lane, Departure)> {
-        [Lane::Repair, Lane::Video]
-            .into_iter()
-            .find_map(|lane| Some((lane, self.front(lane)?)))
-    }
-
     pub(crate) fn pop(&mut self, lane: Lane) {
         if let Some(departure) = self.lane_mut(lane).pop_front()
             && lane != Lane::Audio
@@ -179,16 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn repairs_go_before_video_and_audio_does_not_count() {
+    fn audio_does_not_count_among_what_is_paced() {
         let mut queue = SendQueue::default();
         assert!(queue.push(Lane::Video, departure(1, 1_000), 8));
         assert!(queue.push(Lane::Audio, departure(2, 100), 8));
         assert!(queue.push(Lane::Repair, departure(1, 500), 8));
         assert_eq!(queue.paced_bytes(), 1_500);
-        let (lane, first) = queue.front_paced().unwrap();
-        assert_eq!((lane, first.bytes), (Lane::Repair, 500));
         queue.pop(Lane::Repair);
-        assert_eq!(queue.front_paced().unwrap().0, Lane::Video);
+        assert_eq!(queue.paced_bytes(), 1_000);
         assert_eq!(queue.remove(1), 1);
         assert_eq!((queue.paced_bytes(), queue.len()), (0, 1));
     }
