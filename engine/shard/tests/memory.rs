@@ -14,7 +14,7 @@ const OBJECTS: u32 = 200;
 
 /// Bytes of the heap that stay taken per object.
 const WEBRTC_TRANSPORT_BYTES: i64 = 8 << 10;
-const PLAIN_TRANSPORT_BYTES: i64 = 3 << 10;
+const PLAIN_TRANSPORT_BYTES: i64 = 5 << 10;
 /// Of a WebRTC transport from its first consumer on: the estimate of its path.
 const ESTIMATE_BYTES: i64 = 64 << 10;
 const VIDEO_CONSUMER_BYTES: i64 = 4 << 10;

@@ -20,7 +20,7 @@ export const STAGES = [
     ['kernel: send', /sendmmsg|__sys_sendmsg|io_sendmsg|io_send\b|udp_sendmsg|xsk_sendmsg/],
     ['kernel: receive', /recvmmsg|io_recvmsg|udp_recvmsg|____sys_recvmsg/],
     ['kernel: waiting and the rest', /entry_SYSCALL_64|\[k\]|do_syscall_64|asm_sysvec|asm_common_interrupt/],
-    ['seal', /weirgate_srtp|aws_lc|aes_gcm|gcm_|EVP_|CRYPTO_gcm|aesni/],
+    ['seal', /weirgate_srtp|ring::aead|ring_core/],
     ['departure: number, write, copy', /Shard::poll_transmit|weirgate_shard::shard::departure|departure::/],
     ['arrival: demultiplex, choose', /Shard::handle_datagrams|weirgate_shard::shard::ingress/],
     ['timers, RTCP', /Shard::handle_timeout/],

@@ -1,6 +1,6 @@
-//! AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714), by aws-lc.
+//! AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714), by ring.
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use weirgate_wire::SrtpSuite;
 use zeroize::Zeroizing;
 
@@ -133,9 +133,12 @@ impl Session {
 
     #[inline]
     fn seal(&self, id: PacketId, aad: &[u8], payload: &mut [u8], tag: &mut [u8]) -> Option<()> {
-        self.key
-            .seal_in_place_scatter(self.nonce(id), Aad::from(aad), payload, &[], tag)
-            .ok()
+        let made = self
+            .key
+            .seal_in_place_separate_tag(self.nonce(id), Aad::from(aad), payload)
+            .ok()?;
+        tag.copy_from_slice(made.as_ref());
+        Some(())
     }
 
     #[inline]
@@ -146,8 +149,9 @@ impl Session {
         payload: &mut [u8],
         tag: &[u8],
     ) -> Result<(), Unauthentic> {
+        let tag = Tag::try_from(tag).map_err(|_| Unauthentic)?;
         self.key
-            .open_in_place_separate_tag(self.nonce(id), Aad::from(aad), tag, payload)
+            .open_in_place_separate_tag(self.nonce(id), Aad::from(aad), tag, payload, 0..)
             .map_err(|_| Unauthentic)?;
         Ok(())
     }
