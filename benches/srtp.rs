@@ -2,11 +2,12 @@
 //!
 //! `seal` and `open` go through [`RING`] packets of one stream, `fan_out` seals one packet for
 //! 1, 16 and 200 receivers with a key each, `batch` does so with the tags made together, as the
-//! shard does.
+//! shard does. `trains` seals for 200 receivers one after the other, without a pause and after sleeps.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that can not set up stops")]
 
 use std::hint::black_box;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -22,6 +23,14 @@ const RING: usize = 64;
 const RECEIVERS: [usize; 3] = [1, 16, 200];
 /// Packets of `batch`.
 const BATCH_PACKETS: [usize; 6] = [1, 4, 8, 16, 64, 200];
+/// Packets that one receiver gets at a time in `trains`, and the time between two rounds over all
+/// receivers: none, or a sleep, as a shard's that is not at its limit, after which nothing is in the
+/// caches.
+const TRAINS: [usize; 2] = [1, 9];
+const PAUSES: [(&str, Duration); 2] =
+    [("hot", Duration::ZERO), ("woken", Duration::from_millis(3))];
+/// As a shard's batch.
+const ARENA_BYTES: usize = 512 << 10;
 /// What `batch` is for, and what it is measured against.
 const BATCHED: [SrtpSuite; 2] = [SrtpSuite::AesCm128HmacSha1_80, SrtpSuite::AeadAes128Gcm];
 const SSRC: u32 = 0x1234_5678;
@@ -34,7 +43,7 @@ criterion_group! {
         .sample_size(60)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = seal, open, fan_out, batch
+    targets = seal, open, fan_out, trains, batch
 }
 criterion_main!(benches);
 
@@ -188,6 +197,59 @@ fn fan_out(criterion: &mut Criterion) {
                         index += 1;
                     }
                     per_count(started.elapsed(), count, rounds * receivers as u64)
+                })
+            });
+        }
+    }
+}
+
+/// Trains of packets copied and sealed, for one of 200 receivers after the other. Time per packet,
+/// without that of the pauses.
+fn trains(criterion: &mut Criterion) {
+    const RECEIVERS: usize = 200;
+    for len in PACKET_BYTES {
+        let mut group = criterion.benchmark_group(format!("srtp/trains/{len}"));
+        group.throughput(Throughput::Elements(1));
+        let sources = TRAINS.map(|train| {
+            let packets = (0..train).map(|number| rtp_packet(SSRC, number as u16, len));
+            packets.collect::<Vec<_>>()
+        });
+        let slot_bytes = len + 16;
+        let mut arena = vec![0; ARENA_BYTES / slot_bytes * slot_bytes];
+        for (suite, packets, (pause_name, pause)) in BATCHED.into_iter().flat_map(|suite| {
+            let cases = sources
+                .iter()
+                .flat_map(|packets| PAUSES.map(|pause| (packets, pause)));
+            cases.map(move |(packets, pause)| (suite, packets, pause))
+        }) {
+            let sealers: Vec<_> = (0..RECEIVERS)
+                .map(|seed| Sealer::new(&srtp_key(suite, seed as u8)).unwrap())
+                .collect();
+            let round = (RECEIVERS * packets.len()) as u64;
+            let id = BenchmarkId::new(suite.name(), format!("{}/{pause_name}", packets.len()));
+            let mut at = 0;
+            group.bench_function(id, |bencher| {
+                bencher.iter_custom(|count| {
+                    let rounds = count.div_ceil(round);
+                    let mut time = Duration::ZERO;
+                    for _ in 0..rounds {
+                        thread::sleep(pause);
+                        let started = Instant::now();
+                        for sealer in &sealers {
+                            for (index, packet) in (0..).zip(packets) {
+                                let slot = &mut arena[at..at + slot_bytes];
+                                slot[..len].copy_from_slice(packet);
+                                black_box(sealer.seal_rtp(slot, RTP_HEADER_BYTES, len, index));
+                                at = if at + 2 * slot_bytes > arena.len() {
+                                    0
+                                } else {
+                                    at + slot_bytes
+                                };
+                            }
+                        }
+                        time += started.elapsed();
+                    }
+                    per_count(time, count, rounds * round)
                 })
             });
         }

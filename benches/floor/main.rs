@@ -1,6 +1,6 @@
 //! What the machine itself can do: pre-sealed packets to the same kind of sockets the engine has, at
 //! the same pace, to a receiver in a process of its own, and the CPU time both take per packet.
-//! With the time of a bare seal added, this is what the engine's figures are compared with.
+//! With the time of a bare seal at that pace added, this is what the engine's figures are compared with.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -26,6 +26,7 @@ use args::Args;
 use measure::Sample;
 use receiver::ReceiverProcess;
 use report::{Report, SealReport, SendReport};
+use seal::SealSample;
 
 fn main() -> ExitCode {
     match obey(&Args::parse()) {
@@ -66,7 +67,7 @@ fn run(args: &Args) -> Result<Report> {
         .flat_map(|&train| args.via.iter().map(move |&via| (via, train)))
         .collect();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); cases.len()];
-    let mut seals: Vec<Vec<f64>> = vec![Vec::new(); args.suites.len()];
+    let mut seals: Vec<Vec<SealSample>> = vec![Vec::new(); args.suites.len()];
     for round in 0..args.rounds {
         for turn in 0..cases.len() {
             let index = if round % 2 == 0 {
@@ -78,7 +79,7 @@ fn run(args: &Args) -> Result<Report> {
             samples[index].push(measure::measure(args, via, train, &mut receiver)?);
         }
         for (seals, suite) in seals.iter_mut().zip(&args.suites) {
-            seals.push(seal::nanos_per_packet(args, suite.0)?);
+            seals.push(seal::measure(args, suite.0)?);
         }
     }
     let sends = cases.into_iter().zip(samples);
@@ -90,7 +91,7 @@ fn run(args: &Args) -> Result<Report> {
         args.suites
             .iter()
             .zip(seals)
-            .map(|(suite, rounds)| SealReport::new(suite.0, rounds))
+            .map(|(suite, rounds)| SealReport::new(suite.0, &rounds))
             .collect(),
     ))
 }
