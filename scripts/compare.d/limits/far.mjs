@@ -16,7 +16,7 @@ const THERE = '10.77.1.2';
  */
 export async function makeFar() {
     const holder = start('unshare', ['--net', 'sh', '-c', 'echo ready; exec sleep 1000']);
-    await once(holder.stdout, 'data');
+    await Promise.race([once(holder.stdout, 'data'), failed(holder)]);
     const enter = ['nsenter', `--net=/proc/${holder.pid}/ns/net`];
     const run = (line) => {
         const [program, ...args] = line.split(' ');
@@ -30,4 +30,12 @@ export async function makeFar() {
     there(`ip address add ${THERE}/24 dev limits1`);
     there('ip link set limits1 up');
     return { ip: HERE, enter, close: () => end(holder) };
+}
+
+/** Fails when that ends, or can not be started. */
+async function failed(child) {
+    let complaint = '';
+    child.stderr.on('data', (chunk) => (complaint += chunk));
+    await once(child, 'close');
+    throw new Error(`no network namespace: ${complaint.trim()}`);
 }

@@ -1,6 +1,7 @@
 // Runs the rows; scripts/limits starts it inside a namespace.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 
 import { endWithThisProcess, pinThisProcess } from '../processes.mjs';
 import { machine } from '../summary.mjs';
@@ -14,11 +15,15 @@ import { exitCode, judgeFloor, judgePair, stagesTable, table } from './report.mj
 import { ROWS } from './rows.mjs';
 import { readSettings } from './settings.mjs';
 
+const PROGRAMS = ['weirgate-engine', 'weirgate-control', 'weirgate-loadgen', 'weirgate-floor'];
+
 async function main() {
     const settings = readSettings(process.argv.slice(2));
     const missing = settings.profile && profile.missing();
     if (missing) throw new Error(missing);
     if (settings.check) return;
+    const absent = PROGRAMS.find((name) => !existsSync(path.join(settings.binaries, name)));
+    if (absent) throw new Error(`${settings.binaries} has no ${absent}: leave --no-build out`);
     pinThisProcess(settings.generatorCore);
     endWithThisProcess();
     if (settings.profile) return profileRows(settings);

@@ -3,9 +3,6 @@
 import { median } from '../summary.mjs';
 import { troubleOf } from './report.mjs';
 
-/** The overload must be at least this part of the one asked for. */
-const NEARLY = 0.9;
-
 /**
  * Of the steps of a run: all but the last two rise, then comes the overload, then what is ordinary. The
  * peak is the most that came in any step but the last: an overload may find more than the rise did, as
@@ -42,7 +39,7 @@ export function judgeOverload(row, rounds) {
     const isMet = figures && figures.goodput >= goodput && figures.audioLoss < audioLoss &&
         figures.p99Ms < p99Ms && figures.normalAfterMs < normalAfterMs;
     let problem = troubleOf(rounds, good, ({ engine }) => engine?.problem);
-    if (!problem && figures.times < row.times * NEARLY) problem = 'inconclusive: not enough load';
+    if (!problem && figures.times < row.times) problem = 'inconclusive: not enough load';
     return {
         name: row.name, title: row.title, rounds, goodRounds: good.length, problem,
         figures: figures && overloadText(figures), engineNs: figures && 0,

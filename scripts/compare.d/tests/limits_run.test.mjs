@@ -10,6 +10,20 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
+test('a program that was not built is named', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'weirgate-limits-test-'));
+    try {
+        const { status, stderr } = spawnSync(
+            path.join(ROOT, 'scripts/limits'), ['--no-build', 'rooms'],
+            { encoding: 'utf8', timeout: 30_000, env: { ...process.env, CARGO_TARGET_DIR: folder } },
+        );
+        assert.equal(status, 2, stderr);
+        assert.match(stderr, /has no weirgate-engine: leave --no-build out/);
+    } finally {
+        rmSync(folder, { recursive: true, force: true });
+    }
+});
+
 test('a row of each kind is measured, and its figures get into the document', () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'weirgate-limits-test-'));
     try {
