@@ -21,6 +21,8 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
+        #[cfg(test)]
+        reads::note();
         Timestamp::ZERO + HEAD_START + self.origin.elapsed()
     }
 
@@ -35,5 +37,24 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         unix.saturating_sub(HEAD_START + self.origin.elapsed())
+    }
+}
+
+/// How often this thread has read the clock, for tests.
+#[cfg(test)]
+pub(crate) mod reads {
+    use std::cell::Cell;
+
+    thread_local! {
+        static READS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn note() {
+        READS.set(READS.get() + 1);
+    }
+
+    /// Since this was asked last.
+    pub(crate) fn take() -> u32 {
+        READS.take()
     }
 }

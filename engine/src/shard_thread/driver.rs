@@ -247,8 +247,8 @@ impl Driver {
         let from = self.parts.clock.now();
         let mut until = None;
         let received = backend.receive(Some(wait), &mut |datagrams| {
-            let now = self.parts.clock.now();
-            until.get_or_insert(now);
+            // Once for all of them: there is a batch for each socket.
+            let now = *until.get_or_insert_with(|| self.parts.clock.now());
             self.take_datagrams(now, datagrams);
         });
         if let Some(sleeper) = sleeper {

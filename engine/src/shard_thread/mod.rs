@@ -1,6 +1,8 @@
 //! A shard's thread: the sans-IO core, its back end, and the loop around both.
 
 mod driver;
+#[cfg(test)]
+mod driver_tests;
 mod gathering;
 mod load;
 mod start;
