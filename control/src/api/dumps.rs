@@ -10,7 +10,7 @@ use weirgate_ortc::{
 };
 use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, LayerReason, Layers, Tuple};
 
-use super::{AppData, TransportTuple, trace_names};
+use super::{AppData, RtpStreamDump, TransportTuple, rtp_streams, trace_names};
 use crate::{
     ice::{IceCandidate, IceParameters},
     model::{
@@ -420,6 +420,8 @@ pub struct ProducerDump {
     pub rtp_mapping: RtpMapping,
     /// The same in the router's numbers.
     pub consumable_rtp_parameters: RtpParameters,
+    /// Those of its streams of which something has come.
+    pub rtp_streams: Vec<RtpStreamDump>,
     /// Its consumers.
     pub consumer_ids: Vec<Uuid>,
     /// Scores by encoding.
@@ -446,6 +448,7 @@ impl ProducerDump {
             rtp_parameters: record.rtp_parameters,
             rtp_mapping: record.rtp_mapping,
             consumable_rtp_parameters: record.consumable_rtp_parameters,
+            rtp_streams: rtp_streams::of_producer(producer),
             consumer_ids: producer.consumers.clone(),
             score: producer.scores.clone(),
             trace_event_types: trace_names(producer.trace),
@@ -474,6 +477,8 @@ pub struct ConsumerDump {
     pub consumer_type: &'static str,
     /// What its endpoint receives.
     pub rtp_parameters: RtpParameters,
+    /// Its stream.
+    pub rtp_stream: Option<RtpStreamDump>,
     /// The producer's encodings in the router's numbers.
     pub consumable_rtp_encodings: Vec<RtpEncodingParameters>,
     /// Payload types it forwards.
@@ -506,10 +511,16 @@ pub struct ConsumerDump {
     pub preferred_spatial_layer: Option<i16>,
     /// −1 where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_spatial_layer: Option<i16>,
+    /// −1 where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub current_spatial_layer: Option<i16>,
     /// −1 where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_temporal_layer: Option<i16>,
+    /// −1 where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_temporal_layer: Option<i16>,
     /// −1 where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_temporal_layer: Option<i16>,
@@ -519,7 +530,7 @@ pub struct ConsumerDump {
 }
 
 impl ConsumerDump {
-    /// Of `consumer` of `producer`.
+    /// Of `consumer` of `producer`, without what only the engine knows.
     pub fn new(consumer: &Consumer, producer: &Producer) -> Self {
         let has_layers = consumer.has_layers();
         let part = |layers: Option<Layers>, pick: fn(Layers) -> u8| {
@@ -535,6 +546,7 @@ impl ConsumerDump {
             router_id: consumer.router,
             kind: record.kind,
             consumer_type: consumer.type_name(),
+            rtp_stream: rtp_streams::of_consumer(consumer),
             rtp_parameters: record.rtp_parameters,
             consumable_rtp_encodings: producer.record.consumable_rtp_parameters.encodings.clone(),
             supported_codec_payload_types: codecs.map(|codec| codec.payload_type).collect(),
@@ -548,16 +560,31 @@ impl ConsumerDump {
             target_layers: None,
             layer_reason: None,
             preferred_spatial_layer: part(preferred, |it| it.spatial),
+            target_spatial_layer: part(None, |it| it.spatial),
             current_spatial_layer: part(current, |it| it.spatial),
             preferred_temporal_layer: part(preferred, |it| it.temporal),
+            target_temporal_layer: part(None, |it| it.temporal),
             current_temporal_layer: part(current, |it| it.temporal),
             app_data: record.app_data,
         }
     }
 }
 
+impl ConsumerDump {
+    /// With what the engine says of its layers.
+    pub fn with_layers(mut self, target: Option<Layers>, reason: LayerReason) -> Self {
+        self.target_layers = target.map(ConsumerLayers::from);
+        self.layer_reason = Some(layer_reason_name(reason));
+        if let Some(target) = target.filter(|_| self.target_spatial_layer.is_some()) {
+            self.target_spatial_layer = Some(target.spatial.into());
+            self.target_temporal_layer = Some(target.temporal.into());
+        }
+        self
+    }
+}
+
 /// The contract's name of a reason.
-pub const fn layer_reason_name(reason: LayerReason) -> &'static str {
+const fn layer_reason_name(reason: LayerReason) -> &'static str {
     match reason {
         LayerReason::Bandwidth => "bandwidth",
         LayerReason::Preferred => "preferred",

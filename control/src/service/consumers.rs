@@ -9,7 +9,7 @@ use weirgate_wire::{Answer, ConsumerConfig, ObjectKind, Request, Stats, TraceTyp
 
 use super::{Service, State};
 use crate::{
-    api::{ConsumerAnswer, ConsumerDump, ConsumerOptions, Priority, app_data, layer_reason_name},
+    api::{ConsumerAnswer, ConsumerDump, ConsumerOptions, Priority, app_data},
     engine_link::Pending,
     error::ApiError,
     events::Event,
@@ -265,7 +265,7 @@ impl Service {
     /// # Errors
     /// `not_found`, and the engine's.
     pub async fn consumer(&self, id: Uuid) -> Result<ConsumerDump, ApiError> {
-        let mut dump = {
+        let dump = {
             let state = self.state();
             let consumer = state.model.consumer(id)?;
             let producer = state.model.producer(consumer.config.producer)?;
@@ -274,8 +274,7 @@ impl Service {
         if dump.kind == ortc::MediaKind::Video
             && let Stats::Consumer(_, stats) = self.stats(ObjectKind::Consumer, id).await?
         {
-            dump.target_layers = stats.target_layers.map(ConsumerLayers::from);
-            dump.layer_reason = Some(layer_reason_name(stats.layer_reason));
+            return Ok(dump.with_layers(stats.target_layers, stats.layer_reason));
         }
         Ok(dump)
     }

@@ -359,6 +359,28 @@ async fn consumers_and_what_can_be_asked_of_them() {
         (&dump["priority"], &dump["paused"]),
         (&json!(1), &json!(false))
     );
+    assert_eq!(dump["layerReason"], "preferred");
+    let layers = [
+        ("preferredSpatialLayer", 2),
+        ("preferredTemporalLayer", 2),
+        ("targetSpatialLayer", 1),
+        ("targetTemporalLayer", 0),
+        ("currentSpatialLayer", -1),
+        ("currentTemporalLayer", -1),
+    ];
+    for (name, wanted) in layers {
+        assert_eq!(dump[name], wanted, "{name}");
+    }
+    let stream = &dump["rtpStream"];
+    let encoding = &dump["rtpParameters"]["encodings"][0];
+    assert_eq!(stream["params"]["ssrc"], encoding["ssrc"]);
+    assert_eq!(stream["params"]["spatialLayers"], 3);
+    assert_eq!(stream["params"]["usePli"], true);
+    assert_eq!(
+        stream["rtxStream"]["params"]["ssrc"],
+        encoding["rtx"]["ssrc"]
+    );
+    assert_eq!(stream["rtxStream"]["params"]["mimeType"], "video/rtx");
 
     for action in ["pause", "resume", "request-key-frame"] {
         let path = format!("{consumer}/{action}");

@@ -70,6 +70,15 @@ async fn everything_that_happens_is_told() {
     let score = find(&mut events, "producer.score").await;
     let wanted = json!([{ "encodingIdx": 0, "ssrc": 1000, "score": 7 }]);
     assert_eq!(score["data"]["score"], wanted);
+    let path = format!("/v1/producers/{}", call.producer);
+    let streams = &control.get(&path).await.ok(200)["rtpStreams"];
+    assert_eq!(streams.as_array().map(Vec::len), Some(1));
+    assert_eq!(streams[0]["score"], 7);
+    let params = &streams[0]["params"];
+    assert_eq!(
+        (&params["ssrc"], &params["encodingIdx"]),
+        (&json!(1000), &json!(0))
+    );
     host.engine.say(Event::ConsumerScore {
         consumer,
         score: 9,

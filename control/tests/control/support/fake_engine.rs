@@ -17,9 +17,9 @@ use tokio::{
 use uuid::Uuid;
 use weirgate_wire::{
     Answer, ConsumerStats, EngineInfo, Event, FrameDecoder, Histogram, IceState, LayerReason,
-    ObjectKind, PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request, ShardCounters,
-    ShardInfo, SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl, ToEngine,
-    TraceTypes, TransportStats, Tuple, encode,
+    Layers, ObjectKind, PROTOCOL_VERSION, ProducerStats, Refusal, RefusalKind, Request,
+    ShardCounters, ShardInfo, SnapshotBody, SnapshotObject, SrtpKey, Stats, StreamStats, ToControl,
+    ToEngine, TraceTypes, TransportStats, Tuple, encode,
 };
 
 pub(crate) struct FakeEngine {
@@ -405,7 +405,10 @@ impl State {
                 let stats = ConsumerStats {
                     stream: stream(config.ssrc, config.rtx_ssrc, None),
                     current_layers: None,
-                    target_layers: None,
+                    target_layers: Some(Layers {
+                        spatial: 1,
+                        temporal: 0,
+                    }),
                     layer_reason: LayerReason::Preferred,
                     producer_score: 10,
                 };
