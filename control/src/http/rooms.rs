@@ -46,7 +46,7 @@ pub(super) async fn kick(
     InPath((room, peer)): InPath<(String, String)>,
 ) -> Answer<StatusCode> {
     service
-        .kick(&room, &peer, "removed by the operator")
+        .kick(&room, &peer, "You were removed by the operator.")
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -312,7 +312,7 @@ impl Service {
         let Some(room) = id.and_then(|id| state.rooms.close(&id)) else {
             return;
         };
-        room.tell_all(None, "kicked", &json!({ "reason": "the room was closed" }));
+        room.tell_all(None, "kicked", &json!({ "reason": "The room was closed." }));
         for peer in room.peers.into_keys() {
             self.engine.notify(Request::DeleteNote {
                 key: peer_note(&peer),
