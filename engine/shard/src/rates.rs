@@ -18,18 +18,30 @@ const BUCKET_US: u64 = 1 << BUCKET_SHIFT;
 /// counted with them.
 const OVERHEAD_BYTES: u32 = 44 + 28;
 
+/// Bytes by layer.
+type Bytes = [u32; CELLS];
+
 /// Bytes of one stream by layer, in a ring of buckets.
 #[derive(Debug, Default)]
 pub(crate) struct LayerRates {
-    bytes: [[u32; BUCKETS]; CELLS],
+    all: Ring,
     /// Of these, what higher spatial layers build on.
-    shared_bytes: [[u32; BUCKETS]; CELLS],
+    shared: Ring,
+    /// Buckets before the one being filled in which nothing came, in a row.
+    quiet: [u8; CELLS],
     /// Number of the bucket being filled; 0 before the first packet.
     current: u64,
     /// First bucket that counts: there was nothing, or a long silence, before.
     first: u64,
     /// Layers ever seen.
     cells_used: u16,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    buckets: [Bytes; BUCKETS],
+    /// Of all buckets but the one being filled.
+    complete: Bytes,
 }
 
 impl LayerRates {
@@ -46,11 +58,11 @@ impl LayerRates {
         self.roll(now);
         let cell = cell(spatial, temporal);
         self.cells_used |= 1 << cell;
-        let slot = self.current as usize % BUCKETS;
+        let slot = slot(self.current);
         let bytes = payload_len as u32 + OVERHEAD_BYTES;
-        self.bytes[cell][slot] += bytes;
+        self.all.buckets[slot][cell] += bytes;
         if is_shared {
-            self.shared_bytes[cell][slot] += bytes;
+            self.shared.buckets[slot][cell] += bytes;
         }
     }
 
@@ -58,66 +70,87 @@ impl LayerRates {
     /// ascending order; `None` for a rate that is not known yet.
     pub(crate) fn layers(&mut self, now: Timestamp) -> impl Iterator<Item = (u8, u8, Option<u64>)> {
         self.roll(now);
-        let known = (self.current.saturating_sub(self.first)).min(BUCKETS as u64 - 1);
+        let known = self.known();
         (0..CELLS).filter_map(move |cell| {
-            if self.cells_used & (1 << cell) == 0 {
+            let is_gone = known >= GONE_BUCKETS && u64::from(self.quiet[cell]) >= GONE_BUCKETS;
+            if self.cells_used & (1 << cell) == 0 || is_gone {
                 return None;
             }
             let (spatial, temporal) = (cell / TEMPORAL_LAYERS, cell % TEMPORAL_LAYERS);
             let below: u64 = (0..spatial)
                 .flat_map(|s| (0..=temporal).map(move |t| s * TEMPORAL_LAYERS + t))
-                .map(|below| self.complete(&self.shared_bytes[below]))
+                .map(|below| u64::from(self.shared.complete[below]))
                 .sum();
             let own: u64 = (spatial * TEMPORAL_LAYERS..=cell)
-                .map(|own| self.complete(&self.bytes[own]))
+                .map(|own| u64::from(self.all.complete[own]))
                 .sum();
-            let bytes = below + own;
-            if known >= GONE_BUCKETS && self.is_gone(&self.bytes[cell]) {
-                return None;
-            }
-            let bps = (known >= 2).then(|| bytes * 8_000_000 / (known * BUCKET_US));
-            Some((spatial as u8, temporal as u8, bps))
+            Some((spatial as u8, temporal as u8, rate_bps(below + own, known)))
         })
     }
 
     /// Of all layers together.
     pub(crate) fn total_bps(&mut self, now: Timestamp) -> Option<u64> {
         self.roll(now);
-        let known = (self.current.saturating_sub(self.first)).min(BUCKETS as u64 - 1);
-        let bytes: u64 = self.bytes.iter().map(|cell| self.complete(cell)).sum();
-        (known >= 2).then(|| bytes * 8_000_000 / (known * BUCKET_US))
+        let complete = self.all.complete.iter();
+        rate_bps(complete.map(|&bytes| u64::from(bytes)).sum(), self.known())
     }
 
-    /// Bytes in all buckets but the one being filled.
-    fn complete(&self, cell: &[u32; BUCKETS]) -> u64 {
-        let all: u64 = cell.iter().map(|&bytes| u64::from(bytes)).sum();
-        all - u64::from(cell[self.current as usize % BUCKETS])
-    }
-
-    /// Nothing came in the last buckets, but for the one being filled.
-    fn is_gone(&self, cell: &[u32; BUCKETS]) -> bool {
-        let mut recent = self.current - GONE_BUCKETS..self.current;
-        recent.all(|bucket| cell[bucket as usize % BUCKETS] == 0)
+    /// Buckets that are complete and count.
+    fn known(&self) -> u64 {
+        self.current
+            .saturating_sub(self.first)
+            .min(BUCKETS as u64 - 1)
     }
 
     fn roll(&mut self, now: Timestamp) {
         let bucket = now.as_micros() >> BUCKET_SHIFT;
-        if bucket <= self.current {
-            return;
+        if bucket > self.current {
+            self.roll_to(bucket);
         }
+    }
+
+    fn roll_to(&mut self, bucket: u64) {
         if bucket - self.current >= BUCKETS as u64 {
-            self.bytes = Default::default();
-            self.shared_bytes = Default::default();
+            self.all = Ring::default();
+            self.shared = Ring::default();
+            self.quiet = [u8::MAX; CELLS];
             self.first = bucket;
         } else {
-            for passed in self.current + 1..=bucket {
-                for cell in self.bytes.iter_mut().chain(&mut self.shared_bytes) {
-                    cell[passed as usize % BUCKETS] = 0;
+            for filled in self.current..bucket {
+                for (quiet, &bytes) in self.quiet.iter_mut().zip(&self.all.buckets[slot(filled)]) {
+                    *quiet = if bytes == 0 {
+                        quiet.saturating_add(1)
+                    } else {
+                        0
+                    };
                 }
+                self.all.complete_one(filled);
+                self.shared.complete_one(filled);
             }
         }
         self.current = bucket;
     }
+}
+
+impl Ring {
+    /// A bucket is filled; the oldest is the next to be.
+    fn complete_one(&mut self, filled: u64) {
+        let filled_bytes = self.buckets[slot(filled)];
+        let oldest = std::mem::take(&mut self.buckets[slot(filled + 1)]);
+        let both = filled_bytes.iter().zip(&oldest);
+        for (complete, (filled, oldest)) in self.complete.iter_mut().zip(both) {
+            *complete = *complete + filled - oldest;
+        }
+    }
+}
+
+const fn slot(bucket: u64) -> usize {
+    bucket as usize % BUCKETS
+}
+
+/// The rate of so many bytes in so many buckets, from two on.
+fn rate_bps(bytes: u64, buckets: u64) -> Option<u64> {
+    (buckets >= 2).then(|| bytes * 8_000_000 / (buckets * BUCKET_US))
 }
 
 fn cell(spatial: u8, temporal: u8) -> usize {
