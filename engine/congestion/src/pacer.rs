@@ -81,9 +81,12 @@ impl Pacer {
         self.is_congested = is_congested;
     }
 
-    /// Bytes that may leave now, with `queued_bytes` waiting. While it is over zero another
-    /// packet may leave, whatever its size.
+    /// Bytes that may leave now, with `queued_bytes` waiting, if any are. While it is over zero
+    /// another packet may leave, whatever its size.
     pub fn budget(&mut self, now_us: u64, queued_bytes: u64) -> u64 {
+        if queued_bytes == 0 && self.is_idle() {
+            return 0;
+        }
         self.advance(now_us, queued_bytes);
         match &self.probe {
             Some(probe) => probe.due_bytes(now_us),
@@ -117,6 +120,9 @@ impl Pacer {
     /// When the next packets may leave, with `queued_bytes` left waiting: when there is a burst's
     /// worth, so that they leave together. [`NEVER_US`] where nothing waits.
     pub fn next_release(&mut self, now_us: u64, queued_bytes: u64) -> u64 {
+        if queued_bytes == 0 && self.is_idle() {
+            return NEVER_US;
+        }
         self.advance(now_us, queued_bytes);
         self.is_backlogged = queued_bytes > 0;
         if let Some(probe) = &self.probe {
@@ -144,6 +150,11 @@ impl Pacer {
     /// A probe is under way.
     pub const fn is_probing(&self) -> bool {
         self.probe.is_some()
+    }
+
+    /// Nothing waits, nor did before: as where there is audio alone.
+    const fn is_idle(&self) -> bool {
+        self.probe.is_none() && !self.is_backlogged && self.drain_by_us.is_none()
     }
 
     fn advance(&mut self, now_us: u64, queued_bytes: u64) {

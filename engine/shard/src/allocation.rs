@@ -12,7 +12,8 @@ use crate::shard::Shard;
 use crate::trace::Wanted;
 use crate::transport::Transport;
 
-/// Layers are chosen anew at least this often: rates change, and streams stop.
+/// Layers are chosen anew at least this often, except for who has paused all: rates change, and streams
+/// stop.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The path is probed for this much more than consumers would take, so that there is room for
 /// whole frames at once and for the next consumer.
@@ -105,7 +106,12 @@ impl Shard {
         let target_bps = target_bps(now, transport, taken_bps, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
-        transport.allocate_at = (now + INTERVAL).min(Timestamp::from_micros(again_us));
+        transport.allocate_at = if demands.iter().all(|demand| demand.paused) {
+            // Whoever goes on allocates.
+            Timestamp::NEVER
+        } else {
+            (now + INTERVAL).min(Timestamp::from_micros(again_us))
+        };
         let allocate_at = transport.allocate_at;
         let rate_bps = transport.traffic.rtp_sent.rate_bps(now);
         transport.repairs.set_rate(rate_bps.min(target_bps));

@@ -189,6 +189,11 @@ impl Downlink {
         true
     }
 
+    /// There is a probe to start.
+    pub(crate) const fn has_probe(&self) -> bool {
+        self.estimate.has_probe() && !self.pacer.is_probing()
+    }
+
     /// Bytes that may leave now. While that is over zero a packet may, whatever its size.
     pub(crate) fn budget(&mut self, now: Timestamp, queued_bytes: u64) -> u64 {
         self.pacer.budget(now.as_micros(), queued_bytes)

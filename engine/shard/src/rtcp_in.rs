@@ -96,9 +96,8 @@ impl Shard {
                 let reference_time = feedback.reference_time;
                 if let Some(downlink) = self.downlink_of(index) {
                     downlink.feedback(now, feedback.statuses(), reference_time);
-                    // A probe may be due, and more may leave.
-                    self.make_dirty(index);
                     self.allocate_news(now, index);
+                    self.follow_estimate(index);
                 }
             }
             RtcpPacket::Sdes(_) | RtcpPacket::Bye { .. } | RtcpPacket::Other { .. } => {}

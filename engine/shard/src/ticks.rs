@@ -8,6 +8,7 @@ use weirgate_wire::{Event, TraceDirection, TraceInfo};
 
 use crate::Timestamp;
 use crate::counters::Counters;
+use crate::downlink::Downlink;
 use crate::key_frames::Urgency;
 use crate::net::TxBatch;
 use crate::shard::Shard;
@@ -37,6 +38,7 @@ impl Shard {
         next = next.min(self.send_reports(now, index));
         next = next.min(self.poll_estimate(now, index));
         next = next.min(self.choose_layers(now, index));
+        self.follow_estimate(index);
         if let Some(ice) = self.transports.get(index as usize).and_then(|t| t.ice()) {
             next = next.min(ice.consent_deadline());
         }
@@ -89,10 +91,20 @@ impl Shard {
             return Timestamp::NEVER;
         };
         let next = downlink.poll(now);
-        // A probe may be due.
-        self.make_dirty(index);
         self.allocate_news(now, index);
         next
+    }
+
+    /// Lets leave what the estimate allows or asks for by now.
+    pub(crate) fn follow_estimate(&mut self, index: u32) {
+        let Some(transport) = self.transports.get(index as usize) else {
+            return;
+        };
+        let has_probe = |downlink: &Downlink| downlink.has_probe();
+        // What waits may leave sooner than it was to.
+        if transport.queue.paced_len() > 0 || transport.downlink.as_deref().is_some_and(has_probe) {
+            self.make_dirty(index);
+        }
     }
 
     fn choose_layers(&mut self, now: Timestamp, index: u32) -> Timestamp {

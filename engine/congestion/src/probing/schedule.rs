@@ -159,6 +159,11 @@ impl ProbeSchedule {
         self.plan(now_us, rates_bps, context);
     }
 
+    /// [`Self::take`] has one.
+    pub(crate) const fn has_probe(&self) -> bool {
+        self.pending[0].is_some()
+    }
+
     /// The next probe to send, if there is one.
     pub(crate) fn take(&mut self, now_us: u64) -> Option<ProbeCluster> {
         let rate_bps = self.pending[0].take()?;

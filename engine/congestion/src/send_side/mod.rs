@@ -343,6 +343,11 @@ impl SendSide {
         Some(probe)
     }
 
+    /// [`Self::probe`] has one.
+    pub const fn has_probe(&self) -> bool {
+        self.schedule.has_probe()
+    }
+
     /// Counts a packet towards the probe under way; the probe's id.
     fn advance_probe(&mut self, now_us: u64, bytes: u16) -> Option<ClusterId> {
         let probe = self.active_probe.as_mut()?;
