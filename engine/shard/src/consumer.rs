@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weirgate_congestion::allocator::{Allocation, Reason};
 use weirgate_layers::{Before, Layer, Offered, Place, Selector, Target};
-use weirgate_wire::{ConsumerConfig, ConsumerType, LayerReason, Layers, MediaKind};
+use weirgate_wire::{ConsumerConfig, ConsumerType, ExtensionKind, LayerReason, Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::as_sent::AsSent;
@@ -12,6 +12,7 @@ use crate::header::Header;
 use crate::history::PacketMeta;
 use crate::key_frames::{Urgency, Wish};
 use crate::meter::Meter;
+use crate::playout_delay::PlayoutDelay;
 use crate::source::{Encoding, Source};
 use crate::trace::Traced;
 use crate::wanted::Highest;
@@ -44,6 +45,8 @@ pub(crate) struct Consumer {
     pub(crate) header: Header,
     /// Where packets are sent again byte by byte, what that needs.
     pub(crate) as_sent: Option<AsSent>,
+    /// Of a video that is repaired as RTX and whose sender leaves it to us.
+    pub(crate) playout_delay: Option<PlayoutDelay>,
     pub(crate) sent: Meter,
     /// Payload octets, for sender reports.
     pub(crate) payload_octets: u64,
@@ -103,6 +106,10 @@ impl Consumer {
         let goes_again_as_sent = rtx.is_none() && config.feedback.nack;
         let as_sent =
             (goes_again_as_sent && (is_video || has_sequences)).then(|| AsSent::new(has_sequences));
+        let playout_delay_id = config
+            .extensions
+            .get(ExtensionKind::PlayoutDelay)
+            .filter(|_| is_video && rtx.is_some() && config.feedback.nack);
         let takes_layers = config.consumer_type != ConsumerType::Simple && is_video;
         let lowest = Layers {
             spatial: 0,
@@ -116,6 +123,7 @@ impl Consumer {
             rtx,
             header,
             as_sent,
+            playout_delay: playout_delay_id.map(PlayoutDelay::new),
             sent: Meter::default(),
             payload_octets: 0,
             payload_type: config.codecs.first().map_or(0, |codec| codec.payload_type),

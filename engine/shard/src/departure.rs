@@ -10,7 +10,7 @@ use weirgate_congestion::PacketKind;
 use weirgate_layers::{Place, joined_header, rewrite};
 use weirgate_packet::rtp::RtpWritten;
 use weirgate_srtp::{Sealer, TagBatch};
-use weirgate_wire::{MediaKind, ObjectKind, TraceDirection, TracedPacket};
+use weirgate_wire::{ExtensionKind, MediaKind, ObjectKind, TraceDirection, TracedPacket};
 
 use crate::as_sent::Decided;
 use crate::consumer::{Consumer, LegTypes};
@@ -70,6 +70,8 @@ struct Draft<'a> {
     header: HeaderFields,
     /// Original sequence number, for RTX (RFC 4588).
     original: Option<u16>,
+    /// Id and data of the extension, where the receiver is to be told something new.
+    playout_delay: Option<(u8, [u8; 3])>,
     padding: Padding,
 }
 
@@ -393,6 +395,7 @@ impl Row<'_> {
         }
         let traffic = &mut transport.traffic;
         traffic.sent.add_all(now, packets, bytes);
+        transport.repairs.earn(bytes);
         if lane == Lane::Repair {
             traffic.rtx_sent.add_all(now, packets, bytes);
             consumer.resent += packets;
@@ -401,7 +404,6 @@ impl Row<'_> {
             return;
         }
         traffic.rtp_sent.add_all(now, packets, bytes);
-        transport.repairs.earn(bytes);
         consumer.sent.add_all(now, packets, bytes);
         consumer.last_departure = now;
         counters.rtp_packets_sent += packets;
@@ -467,8 +469,11 @@ fn draft_media<'a>(
     } else {
         packet.meta.arrival
     };
+    let begins_picture = (place.timestamp.wrapping_sub(consumer.last_timestamp) as i32) > 0;
+    let sequence = place.sequence as u16;
     Some(Draft {
         packet,
+        playout_delay: playout_delay(&packet, sequence, begins_picture, consumer),
         sequence: place.sequence,
         header: HeaderFields {
             ssrc: consumer.config.ssrc,
@@ -500,6 +505,7 @@ fn draft_resend<'a>(
         // The time it left was in it: it can not go again as it was.
         let rtx_payload_type = types.rtx?;
         let transport_sequence = next_transport_sequence(consumer, transport);
+        let playout_delay = playout_delay(&packet, place.sequence as u16, false, consumer);
         let rtx = consumer.rtx.as_mut()?;
         let rtx_sequence = rtx.next_sequence;
         rtx.next_sequence += 1;
@@ -514,6 +520,7 @@ fn draft_resend<'a>(
                 transport_sequence,
             },
             original: Some(place.sequence as u16),
+            playout_delay,
             place,
             padding: Padding::Exactly(0),
         });
@@ -536,8 +543,27 @@ fn draft_resend<'a>(
         packet,
         place,
         original: None,
+        playout_delay: None,
         padding: Padding::Exactly(decided.padding),
     })
+}
+
+/// The playout delay to tell with a packet. A sender that tells one of its own is left to it.
+fn playout_delay(
+    packet: &StoredPacket<'_>,
+    sequence: u16,
+    begins_picture: bool,
+    consumer: &mut Consumer,
+) -> Option<(u8, [u8; 3])> {
+    let own = consumer.playout_delay.as_mut()?;
+    if packet
+        .carried()
+        .any(|(kind, _)| kind == ExtensionKind::PlayoutDelay)
+    {
+        consumer.playout_delay = None;
+        return None;
+    }
+    own.extension(sequence, begins_picture)
 }
 
 pub(crate) fn next_transport_sequence(
@@ -565,6 +591,9 @@ fn write(
         if let Some(id) = ids.get(kind) {
             writer.extension(id, data);
         }
+    }
+    if let Some((id, data)) = draft.playout_delay {
+        writer.extension(id, &data);
     }
     let mut payload_offset = 0;
     if let Some(original) = draft.original {

@@ -32,6 +32,7 @@ mod nack;
 mod net;
 mod overload;
 mod padding;
+mod playout_delay;
 mod queue;
 mod rates;
 mod redundancy;

@@ -154,12 +154,14 @@ impl Shard {
     }
 
     fn on_report(&mut self, now: Timestamp, index: u32, now_ntp: u32, report: &ReportBlock) {
-        let consumer = self
+        let consumer_index = self
             .transports
             .get(index as usize)
             .and_then(|transport| transport.consumer_of(report.ssrc));
-        let Some(consumer) = consumer.and_then(|index| self.consumers.get_mut(index as usize))
-        else {
+        let Some(consumer_index) = consumer_index else {
+            return;
+        };
+        let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
             return;
         };
         if consumer.config.ssrc != report.ssrc {
@@ -185,6 +187,22 @@ impl Shard {
             let rtt_us = rtt.map(|rtt| rtt.as_micros() as u64);
             downlink.report(now, report.fraction_lost, sent_since as u32, rtt_us);
         }
+        self.choose_playout_delay(index, consumer_index, report);
+    }
+
+    /// How long the receiver is to hold pictures back depends on what the path loses.
+    fn choose_playout_delay(&mut self, index: u32, consumer_index: u32, report: &ReportBlock) {
+        let loss = self
+            .downlink_of(index)
+            .map(|downlink| downlink.average_loss());
+        let Some(consumer) = self.consumers.get_mut(consumer_index as usize) else {
+            return;
+        };
+        let (Some(delay), Some(rtt)) = (&mut consumer.playout_delay, consumer.rtt) else {
+            return;
+        };
+        let loss = loss.unwrap_or(f64::from(report.fraction_lost) / 256.0);
+        delay.reported(report.highest_sequence as u16, loss, rtt);
     }
 
     /// Answers what history still has; how many were asked for.

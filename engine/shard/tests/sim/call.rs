@@ -8,7 +8,7 @@ use weirgate_wire::{
 };
 
 use super::camera::Camera;
-use super::link::{Link, LinkConfig};
+use super::link::{Link, LinkConfig, Random};
 use super::receiver::Receiver;
 use super::{
     AUDIO_PT, CheckOptions, Peer, Sent, Sim, addr, audio_consumer, audio_producer, check, key,
@@ -20,7 +20,7 @@ pub const RATES_BPS: [u64; 3] = [120_000, 450_000, 1_500_000];
 const SENDER_SOCKET: u32 = 1;
 const TALK_SSRC: u32 = 7_777;
 const CONSENT_US: u64 = 5_000_000;
-/// Feedback takes this long.
+/// Feedback takes this long, where a scenario does not say otherwise.
 const BACK_US: u64 = 25_000;
 
 pub struct Call {
@@ -30,6 +30,10 @@ pub struct Call {
     pub links: Vec<Link>,
     /// Link of each receiver.
     link_of: Vec<usize>,
+    /// How long RTCP of receivers takes to the shard, and how much of it is lost.
+    pub back_us: u64,
+    pub back_loss_permille: u64,
+    back_random: Random,
     /// RTCP on its way to the shard: time, receiver, sealed bytes.
     back: std::collections::VecDeque<(u64, usize, Vec<u8>)>,
     /// Consent check of each receiver.
@@ -70,6 +74,9 @@ impl Call {
             receivers: Vec::new(),
             links: Vec::new(),
             link_of: Vec::new(),
+            back_us: BACK_US,
+            back_loss_permille: 0,
+            back_random: Random(1),
             back: Default::default(),
             checks: Vec::new(),
             producer,
@@ -195,7 +202,9 @@ impl Call {
         for (index, receiver) in self.receivers.iter_mut().enumerate() {
             for compound in receiver.tick(now_us) {
                 let sealed = receiver.peer.seal_rtcp(&compound);
-                self.back.push_back((now_us + BACK_US, index, sealed));
+                if !self.back_random.permille(self.back_loss_permille) {
+                    self.back.push_back((now_us + self.back_us, index, sealed));
+                }
             }
         }
     }

@@ -2,10 +2,10 @@
 //! they are asked for.
 
 use weirgate_packet::rtcp::{RtcpPacket, packets};
-use weirgate_wire::{ProducerConfig, ProducerEncoding};
+use weirgate_wire::{ExtensionKind, ProducerConfig, ProducerEncoding};
 
 use super::link::Random;
-use super::{PT, Peer, plain_path, rtp, video_producer};
+use super::{PLAYOUT_DELAY_ID, PT, Peer, plain_path, rtp, video_producer};
 
 /// What a frame is, in its payload.
 const MARK_BYTES: usize = 22;
@@ -100,6 +100,8 @@ pub struct Camera {
     natural: Option<Random>,
     /// How long an encoder takes to answer a request.
     key_at_us: Vec<Option<u64>>,
+    /// What all its packets carry in that extension.
+    pub playout_delay: Option<[u8; 3]>,
 }
 
 impl Camera {
@@ -121,6 +123,7 @@ impl Camera {
             frame_us: 33_333,
             natural: None,
             key_at_us: vec![None; rates_bps.len()],
+            playout_delay: None,
         }
     }
 
@@ -139,6 +142,8 @@ impl Camera {
             ..ProducerEncoding::default()
         };
         producer.encodings = self.streams.iter().map(encoding).collect();
+        let ids = &mut producer.extensions;
+        ids.set(ExtensionKind::PlayoutDelay, PLAYOUT_DELAY_ID);
         producer
     }
 
@@ -177,6 +182,15 @@ impl Camera {
             }
             let natural = self.natural.as_mut();
             stream.push_frame(number, now_us, self.frame_us, natural, &mut out);
+        }
+        if let Some([high, middle, low]) = self.playout_delay {
+            const HEADER_BYTES: usize = 12;
+            let head = PLAYOUT_DELAY_ID << 4 | 2;
+            let extension = [0xbe, 0xde, 0, 1, head, high, middle, low];
+            for packet in &mut out {
+                packet[0] |= 0x10;
+                packet.splice(HEADER_BYTES..HEADER_BYTES, extension);
+            }
         }
         out
     }

@@ -10,6 +10,8 @@ pub const PT: u8 = 96;
 pub const RTX_PT: u8 = 97;
 pub const OUT_PT: u8 = 101;
 pub const OUT_RTX_PT: u8 = 102;
+/// Where a scenario negotiates that extension.
+pub const PLAYOUT_DELAY_ID: u8 = 11;
 pub const AUDIO_PT: u8 = 111;
 pub const MEDIA_SSRC: u32 = 0x1111_1111;
 pub const RTX_SSRC: u32 = 0x2222_2222;

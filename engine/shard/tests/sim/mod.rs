@@ -474,6 +474,8 @@ pub struct Received {
     pub timestamp: u32,
     pub mid: Option<String>,
     pub transport_sequence: Option<u16>,
+    /// Least and most, in units of 10 ms.
+    pub playout_delay: Option<(u16, u16)>,
     pub payload: Vec<u8>,
 }
 
@@ -493,6 +495,11 @@ impl Received {
             timestamp: packet.timestamp(),
             mid: find(1).map(|data| String::from_utf8(data.to_vec()).unwrap()),
             transport_sequence: find(5).map(|data| u16::from_be_bytes([data[0], data[1]])),
+            playout_delay: find(PLAYOUT_DELAY_ID).and_then(|data| {
+                let [high, middle, low] = *data.first_chunk()?;
+                let both = u32::from_be_bytes([0, high, middle, low]);
+                Some(((both >> 12) as u16, (both & 0xfff) as u16))
+            }),
             payload: packet.payload().to_vec(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use uuid::Uuid;
-use weirgate_packet::rtcp::{ReportBlock, RtcpWriter};
+use weirgate_packet::rtcp::{ReportBlock, RtcpPacket, RtcpWriter, packets};
 
 use super::camera::Mark;
 use super::{AUDIO_PT, OUT_PT, OUT_RTX_PT, Peer, Received};
@@ -13,7 +13,14 @@ use super::{AUDIO_PT, OUT_PT, OUT_RTX_PT, Peer, Received};
 const FEEDBACK_US: u64 = 50_000;
 const REPORT_US: u64 = 1_000_000;
 const NACK_US: u64 = 20_000;
+/// A packet is asked for when it is found missing, and after so long again, in steps of `NACK_US`: as
+/// a browser that knows of no round trip.
+const RETRY_US: u64 = 100_000;
 const MAX_NACKS: u8 = 8;
+/// How fast the time for which pictures are held back changes: a tenth of what passes.
+const HOLD_DIVISOR: u64 = 10;
+/// In the playout-delay extension times are multiples of 10 ms.
+const HOLD_UNIT_US: u64 = 10_000;
 
 /// A frame that could be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +28,8 @@ pub struct Shown {
     pub at_us: u64,
     pub captured_us: u64,
     pub stream: u8,
+    /// For how long after it could have come it was held back, if it came in time.
+    pub held_us: u64,
 }
 
 /// A frame in the making.
@@ -31,6 +40,10 @@ struct Frame {
     key: bool,
     captured_us: u64,
     needs: u32,
+    /// When its first packet came.
+    begun_us: u64,
+    /// Least and most playout delay that came with it.
+    playout_delay: Option<(u16, u16)>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +86,11 @@ pub struct Receiver {
     nack_us: u64,
     pli_us: u64,
     reported: (u64, u64),
+    /// Middle of the NTP time of the last sender report, and when it came.
+    sender_report: Option<(u32, u64)>,
+    /// Least playout delay told last.
+    pub least_hold_us: u64,
+    held_us: u64,
 }
 
 impl Receiver {
@@ -107,6 +125,9 @@ impl Receiver {
             nack_us: 0,
             pli_us: 0,
             reported: (0, 0),
+            sender_report: None,
+            least_hold_us: 0,
+            held_us: 0,
         }
     }
 
@@ -116,11 +137,11 @@ impl Receiver {
 
     /// A datagram arrives, still sealed.
     pub fn arrive(&mut self, now_us: u64, bytes: Vec<u8>) {
+        let mut bytes = bytes;
         if (192..=223).contains(&bytes[1]) {
-            return;
+            return self.on_rtcp(now_us, &mut bytes);
         }
         let len = bytes.len();
-        let mut bytes = bytes;
         let opened = self
             .peer
             .opener
@@ -138,7 +159,13 @@ impl Receiver {
             AUDIO_PT => self.audio_us.push(now_us),
             OUT_PT => {
                 self.media_bytes += len as u64;
-                self.on_media(now_us, packet.sequence, &packet.payload, len);
+                self.on_media(
+                    now_us,
+                    packet.sequence,
+                    &packet.payload,
+                    len,
+                    packet.playout_delay,
+                );
             }
             OUT_RTX_PT if packet.payload.len() < 2 => self.probe_bytes += len as u64,
             OUT_RTX_PT => {
@@ -152,14 +179,38 @@ impl Receiver {
                     self.probe_bytes += len as u64;
                 }
                 if self.highest.is_some() {
-                    self.on_media(now_us, original, &packet.payload[2..], len);
+                    self.on_media(
+                        now_us,
+                        original,
+                        &packet.payload[2..],
+                        len,
+                        packet.playout_delay,
+                    );
                 }
             }
             _ => self.probe_bytes += len as u64,
         }
     }
 
-    fn on_media(&mut self, now_us: u64, sequence: u16, payload: &[u8], len: usize) {
+    fn on_rtcp(&mut self, now_us: u64, bytes: &mut [u8]) {
+        let len = self.peer.opener.open_rtcp(bytes).expect("authentic RTCP");
+        for packet in packets(&bytes[..len]) {
+            if let RtcpPacket::SenderReport { ssrc, ntp, .. } = packet
+                && ssrc == self.ssrc
+            {
+                self.sender_report = Some(((ntp >> 16) as u32, now_us));
+            }
+        }
+    }
+
+    fn on_media(
+        &mut self,
+        now_us: u64,
+        sequence: u16,
+        payload: &[u8],
+        len: usize,
+        playout_delay: Option<(u16, u16)>,
+    ) {
         let highest = *self
             .highest
             .get_or_insert((1 << 16) | u64::from(sequence).wrapping_sub(1));
@@ -185,34 +236,58 @@ impl Receiver {
                 key: mark.key,
                 captured_us: mark.captured_us,
                 needs: mark.needs,
+                begun_us: now_us,
+                playout_delay: None,
             });
         frame.packets.insert(mark.index);
+        if mark.index == 0 {
+            frame.playout_delay = playout_delay;
+        }
         self.show(now_us);
     }
 
-    /// Shows every frame that is whole and goes on from the last one, or is a key frame.
+    /// Shows every frame that is whole and goes on from the last one, or is a key frame; one that
+    /// leaves out another only when its time has come.
     fn show(&mut self, now_us: u64) {
         loop {
+            let held_us = self.held_us;
+            let mut oldest = [u32::MAX; 256];
             let next = self.frames.iter().find(|((stream, number), frame)| {
+                let oldest = &mut oldest[usize::from(*stream)];
+                *oldest = (*oldest).min(*number);
+                let is_due = *oldest == *number || now_us >= frame.begun_us + held_us;
                 let is_whole = frame.packets.len() == usize::from(frame.count);
                 let is_newer = self
                     .last_shown
                     .is_none_or(|last| last.0 != *stream || last.1 < *number);
                 let follows = self.last_shown.is_some_and(|last| last.0 == *stream)
                     && self.decoded.contains(&(*stream, frame.needs));
-                is_whole && is_newer && (follows || frame.key)
+                is_whole && is_newer && is_due && (follows || frame.key)
             });
             let Some((&(stream, number), frame)) = next else {
                 return;
             };
+            if let Some((least, most)) = frame.playout_delay {
+                assert!(least <= most && most > 50, "not for games: {least} {most}");
+                self.least_hold_us = u64::from(least) * HOLD_UNIT_US;
+            }
+            let (captured_us, last_us) = (
+                frame.captured_us,
+                self.shown.last().map(|last| last.captured_us),
+            );
+            let step_us = captured_us.saturating_sub(last_us.unwrap_or(captured_us)) / HOLD_DIVISOR;
+            let (least_us, most_us) =
+                (self.held_us.saturating_sub(step_us), self.held_us + step_us);
+            self.held_us = self.least_hold_us.clamp(least_us, most_us);
             self.last_shown = Some((stream, number));
             self.decoded.insert((stream, number));
             self.decoded
                 .retain(|&(of, n)| of == stream && n + 16 > number);
             self.shown.push(Shown {
                 at_us: now_us,
-                captured_us: frame.captured_us,
+                captured_us,
                 stream,
+                held_us: self.held_us,
             });
             self.frames
                 .retain(|&(other, n), _| other != stream || n > number);
@@ -223,17 +298,19 @@ impl Receiver {
     /// RTCP due now, in the clear.
     pub fn tick(&mut self, now_us: u64) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
+        self.show(now_us);
         if now_us >= self.feedback_us {
             self.feedback_us = now_us + FEEDBACK_US;
             out.extend(self.feedback());
         }
-        if now_us >= self.nack_us {
+        let is_tick = now_us >= self.nack_us;
+        if is_tick {
             self.nack_us = now_us + NACK_US;
-            out.extend(self.nacks(now_us));
         }
+        out.extend(self.nacks(now_us, is_tick));
         if now_us >= self.report_us {
             self.report_us = now_us + REPORT_US;
-            out.extend(self.report());
+            out.extend(self.report(now_us));
         }
         let is_stuck = !self.frames.is_empty()
             && self
@@ -278,15 +355,15 @@ impl Receiver {
         })
     }
 
-    fn nacks(&mut self, now_us: u64) -> Option<Vec<u8>> {
+    fn nacks(&mut self, now_us: u64, is_tick: bool) -> Option<Vec<u8>> {
         let mut lost = Vec::new();
         let given_up = &mut self.given_up;
         self.missing.retain(|&sequence, missing| {
-            if missing.next_us > now_us {
+            if missing.next_us > now_us || (missing.asked > 0 && !is_tick) {
                 return true;
             }
             missing.asked += 1;
-            missing.next_us = now_us + 80_000;
+            missing.next_us = now_us + RETRY_US;
             if missing.asked > MAX_NACKS {
                 *given_up += 1;
                 return false;
@@ -300,7 +377,7 @@ impl Receiver {
         rtcp(|writer| writer.nack(1, self.ssrc, lost.iter().copied()))
     }
 
-    fn report(&mut self) -> Option<Vec<u8>> {
+    fn report(&mut self, now_us: u64) -> Option<Vec<u8>> {
         let highest = self.highest?;
         let expected = highest - self.received.first().copied().unwrap_or(highest) + 1;
         let received = self.received.len() as u64;
@@ -317,8 +394,10 @@ impl Receiver {
             cumulative_lost: expected.saturating_sub(received) as i32,
             highest_sequence: highest as u32,
             jitter: 0,
-            last_sr: 0,
-            delay_since_last_sr: 0,
+            last_sr: self.sender_report.map_or(0, |report| report.0),
+            delay_since_last_sr: self.sender_report.map_or(0, |report| {
+                ((now_us - report.1) * 65_536 / 1_000_000) as u32
+            }),
         };
         rtcp(|writer| writer.receiver_report(1, &[block]))
     }
@@ -343,14 +422,23 @@ impl Receiver {
     }
 
     /// Time without a new picture beyond what WebRTC calls a freeze (three frames, or one and
-    /// 150 ms), with a buffer that plays frames this long after their capture if it can.
+    /// 150 ms, of the mean length), with a buffer that plays frames this long after their capture if it can, and for as
+    /// long as it is told to hold them back beyond.
     pub fn frozen_us(&self, from_us: u64, until_us: u64, buffer_us: u64) -> u64 {
-        let mut last_us = from_us;
+        let shown = self.between(from_us, until_us);
+        let mean_us = (until_us - from_us) / shown.len().max(1) as u64;
+        let freeze_us = (3 * mean_us).max(mean_us + 150_000);
+        let mut played = shown.iter().map(|shown| {
+            let in_time_us = shown.captured_us + buffer_us + shown.held_us;
+            shown.at_us.max(in_time_us)
+        });
+        let Some(mut last_us) = played.next() else {
+            return until_us - from_us;
+        };
         let mut frozen_us = 0;
-        for shown in self.between(from_us, until_us) {
-            let played_us = shown.at_us.max(shown.captured_us + buffer_us);
+        for played_us in played {
             let gap_us = played_us.saturating_sub(last_us);
-            if gap_us > 183_333 {
+            if gap_us > freeze_us {
                 frozen_us += gap_us;
             }
             last_us = last_us.max(played_us);
