@@ -1,5 +1,10 @@
 //! What a source stream takes, layer by layer, over about the last two seconds: over one second the
 //! base layer of a browser's fifteen frames has three or four, and its rate would swing by a quarter.
+//!
+//! A key picture of spatial layers takes what a second or so of others does, and its sender makes up for
+//! it by less afterwards. So it counts as if it came over that time, or layers would seem to grow with each.
+
+use weirgate_layers::Layer;
 
 use crate::Timestamp;
 
@@ -14,9 +19,22 @@ const GONE_BUCKETS: u64 = 7;
 /// A bucket is 2^17 µs, so that finding it takes no division.
 const BUCKET_SHIFT: u32 = 17;
 const BUCKET_US: u64 = 1 << BUCKET_SHIFT;
+/// The part of what is owed by key pictures that each bucket gets: most of it within a second.
+const OWED_DIVISOR: u32 = 8;
 /// Header, extensions and tag, on average, and the headers of UDP and IP: what the path carries is
 /// counted with them.
 const OVERHEAD_BYTES: u32 = 44 + 28;
+
+/// A packet, as far as it counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) layer: Layer,
+    /// It is of a key picture of spatial layers.
+    pub(crate) is_key: bool,
+    /// Higher spatial layers build on it.
+    pub(crate) is_shared: bool,
+    pub(crate) payload_len: usize,
+}
 
 /// Bytes by layer.
 type Bytes = [u32; CELLS];
@@ -29,6 +47,8 @@ pub(crate) struct LayerRates {
     shared: Ring,
     /// Buckets before the one being filled in which nothing came, in a row.
     quiet: [u8; CELLS],
+    /// Layers of which something came in the bucket being filled.
+    cells_heard: u16,
     /// Number of the bucket being filled; 0 before the first packet.
     current: u64,
     /// First bucket that counts: there was nothing, or a long silence, before.
@@ -42,27 +62,21 @@ struct Ring {
     buckets: [Bytes; BUCKETS],
     /// Of all buckets but the one being filled.
     complete: Bytes,
+    /// Of key pictures, yet to be counted.
+    owed: Bytes,
 }
 
 impl LayerRates {
-    /// Takes note of a packet with that much payload; `is_shared` where higher spatial layers build
-    /// on it.
-    pub(crate) fn add(
-        &mut self,
-        now: Timestamp,
-        spatial: u8,
-        temporal: u8,
-        is_shared: bool,
-        payload_len: usize,
-    ) {
+    /// Takes note of a packet.
+    pub(crate) fn add(&mut self, now: Timestamp, packet: Counted) {
         self.roll(now);
-        let cell = cell(spatial, temporal);
+        let cell = cell(packet.layer);
         self.cells_used |= 1 << cell;
-        let slot = slot(self.current);
-        let bytes = payload_len as u32 + OVERHEAD_BYTES;
-        self.all.buckets[slot][cell] += bytes;
-        if is_shared {
-            self.shared.buckets[slot][cell] += bytes;
+        self.cells_heard |= 1 << cell;
+        let bytes = packet.payload_len as u32 + OVERHEAD_BYTES;
+        self.all.add(self.current, cell, bytes, packet.is_key);
+        if packet.is_shared {
+            self.shared.add(self.current, cell, bytes, packet.is_key);
         }
     }
 
@@ -114,14 +128,15 @@ impl LayerRates {
             self.all = Ring::default();
             self.shared = Ring::default();
             self.quiet = [u8::MAX; CELLS];
+            self.cells_heard = 0;
             self.first = bucket;
         } else {
             for filled in self.current..bucket {
-                for (quiet, &bytes) in self.quiet.iter_mut().zip(&self.all.buckets[slot(filled)]) {
-                    *quiet = if bytes == 0 {
-                        quiet.saturating_add(1)
-                    } else {
-                        0
+                let heard = std::mem::take(&mut self.cells_heard);
+                for (cell, quiet) in self.quiet.iter_mut().enumerate() {
+                    *quiet = match heard >> cell & 1 {
+                        0 => quiet.saturating_add(1),
+                        _ => 0,
                     };
                 }
                 self.all.complete_one(filled);
@@ -133,13 +148,26 @@ impl LayerRates {
 }
 
 impl Ring {
-    /// A bucket is filled; the oldest is the next to be.
+    fn add(&mut self, bucket: u64, cell: usize, bytes: u32, is_key: bool) {
+        let counted = match is_key {
+            true => &mut self.owed[cell],
+            false => &mut self.buckets[slot(bucket)][cell],
+        };
+        *counted = counted.saturating_add(bytes);
+    }
+
+    /// A bucket is filled; the oldest is the next to be, and begins with its part of what is owed.
     fn complete_one(&mut self, filled: u64) {
         let filled_bytes = self.buckets[slot(filled)];
         let oldest = std::mem::take(&mut self.buckets[slot(filled + 1)]);
         let both = filled_bytes.iter().zip(&oldest);
         for (complete, (filled, oldest)) in self.complete.iter_mut().zip(both) {
             *complete = *complete + filled - oldest;
+        }
+        let next = &mut self.buckets[slot(filled + 1)];
+        for (bytes, owed) in next.iter_mut().zip(&mut self.owed) {
+            *bytes = owed.div_ceil(OWED_DIVISOR);
+            *owed -= *bytes;
         }
     }
 }
@@ -153,14 +181,25 @@ fn rate_bps(bytes: u64, buckets: u64) -> Option<u64> {
     (buckets >= 2).then(|| bytes * 8_000_000 / (buckets * BUCKET_US))
 }
 
-fn cell(spatial: u8, temporal: u8) -> usize {
-    usize::from(spatial).min(SPATIAL_LAYERS - 1) * TEMPORAL_LAYERS
-        + usize::from(temporal).min(TEMPORAL_LAYERS - 1)
+fn cell(layer: Layer) -> usize {
+    usize::from(layer.spatial).min(SPATIAL_LAYERS - 1) * TEMPORAL_LAYERS
+        + usize::from(layer.temporal).min(TEMPORAL_LAYERS - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn add(rates: &mut LayerRates, now: Timestamp, layer: (u8, u8), is_shared: bool, len: usize) {
+        let layer = Layer::new(layer.0, layer.1);
+        let packet = Counted {
+            layer,
+            is_key: false,
+            is_shared,
+            payload_len: len,
+        };
+        rates.add(now, packet);
+    }
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_micros(1_000_000_000 + ms * 1_000)
@@ -170,10 +209,10 @@ mod tests {
     fn a_layer_takes_what_those_below_it_take_too() {
         let mut rates = LayerRates::default();
         for ms in (0..2_000).step_by(10) {
-            rates.add(at(ms), 0, 0, true, 53);
-            rates.add(at(ms), 0, 1, false, 53);
-            rates.add(at(ms), 1, 0, false, 178);
-            rates.add(at(ms), 1, 1, false, 53);
+            add(&mut rates, at(ms), (0, 0), true, 53);
+            add(&mut rates, at(ms), (0, 1), false, 53);
+            add(&mut rates, at(ms), (1, 0), false, 178);
+            add(&mut rates, at(ms), (1, 1), false, 53);
         }
         let layers: Vec<_> = rates.layers(at(2_000)).collect();
         // In units of 100 kbit/s, a little of which is in the bucket being filled.
@@ -190,10 +229,10 @@ mod tests {
     fn nothing_is_known_of_a_stream_that_just_began_or_came_back() {
         let mut rates = LayerRates::default();
         for start in [0, 5_000] {
-            rates.add(at(start), 0, 0, false, 1_000);
+            add(&mut rates, at(start), (0, 0), false, 1_000);
             assert_eq!(rates.layers(at(start)).next().unwrap().2, None);
             for ms in (10..400).step_by(10) {
-                rates.add(at(start + ms), 0, 0, false, 53);
+                add(&mut rates, at(start + ms), (0, 0), false, 53);
             }
             assert!(rates.layers(at(start + 400)).next().unwrap().2.is_some());
         }
@@ -203,11 +242,40 @@ mod tests {
     fn a_layer_that_stops_is_gone_within_a_second() {
         let mut rates = LayerRates::default();
         for ms in (0..3_000).step_by(10) {
-            rates.add(at(ms), 0, 0, false, 53);
+            add(&mut rates, at(ms), (0, 0), false, 53);
             if ms < 1_500 {
-                rates.add(at(ms), 1, 0, false, 53);
+                add(&mut rates, at(ms), (1, 0), false, 53);
             }
         }
         assert_eq!(rates.layers(at(3_000)).count(), 1);
+    }
+
+    /// Frames of 100 kbit/s, and a key frame every three seconds that takes a second's worth, after which
+    /// the sender sends next to nothing for as long.
+    #[test]
+    fn a_key_picture_makes_no_layer_dearer() {
+        let mut rates = LayerRates::default();
+        let mut seen = Vec::new();
+        for ms in (0..12_000u64).step_by(50) {
+            let since_key = ms % 3_000;
+            let is_key = since_key == 0;
+            let payload_len = match since_key {
+                0 => 12_500,
+                ..1_000 => 0,
+                _ => 553,
+            };
+            let packet = Counted {
+                layer: Layer::default(),
+                is_key,
+                is_shared: false,
+                payload_len,
+            };
+            rates.add(at(ms), packet);
+            if ms > 3_000 {
+                seen.push(rates.total_bps(at(ms)).unwrap());
+            }
+        }
+        let (least, most) = (seen.iter().min().unwrap(), seen.iter().max().unwrap());
+        assert!(*least > 80_000 && *most < 120_000, "{least} to {most}");
     }
 }

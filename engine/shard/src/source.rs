@@ -15,7 +15,7 @@ use crate::config::Limits;
 use crate::history::{History, PacketMeta};
 use crate::inbound::Inbound;
 use crate::key_frames::{DEFAULT_INTERVAL, KeyFrameRequests};
-use crate::rates::LayerRates;
+use crate::rates::{Counted, LayerRates};
 use crate::trace::Traced;
 use crate::wanted::Wanted;
 use crate::{ShardNo, SourceNo, Timestamp};
@@ -44,6 +44,8 @@ pub(crate) struct Encoding {
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) last_packet: Timestamp,
     pub(crate) rates: LayerRates,
+    /// RTP timestamp of the last key picture.
+    key_timestamp: Option<u32>,
     pub(crate) key_frames: KeyFrameRequests,
     /// On the producer's own shard, once a packet or signaling gave an SSRC.
     pub(crate) inbound: Option<Inbound>,
@@ -63,6 +65,7 @@ impl Encoding {
             clock: None,
             last_packet: Timestamp::ZERO,
             rates: LayerRates::default(),
+            key_timestamp: None,
             key_frames: KeyFrameRequests::default(),
             inbound: None,
             reader: LayerReader::default(),
@@ -73,10 +76,16 @@ impl Encoding {
 
     /// Takes note of a packet that came.
     pub(crate) fn count(&mut self, now: Timestamp, meta: &PacketMeta, payload_len: usize) {
-        let layer = meta.layers.layer();
-        let is_shared = meta.layers.serves_above();
-        self.rates
-            .add(now, layer.spatial, layer.temporal, is_shared, payload_len);
+        if meta.layers.begins_key_frame() {
+            self.key_timestamp = Some(meta.timestamp);
+        }
+        let packet = Counted {
+            layer: meta.layers.layer(),
+            is_key: self.key_timestamp == Some(meta.timestamp),
+            is_shared: meta.layers.serves_above(),
+            payload_len,
+        };
+        self.rates.add(now, packet);
     }
 
     pub(crate) fn is_active(&self, now: Timestamp) -> bool {
