@@ -26,17 +26,19 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
         return layers;
     };
     let layer = Layer::new(indices.spatial, indices.temporal);
-    // Where no higher layer of the same picture refers to it, only its own needs it.
-    let present = match descriptor.not_spatial_reference {
+    // It goes along with higher layers even where none refers to it (k-SVC): senders leave those out
+    // where they are short of bits, and then there is a picture all the same, and one to go on with.
+    let present = Targets::from(layer);
+    let needed = match descriptor.not_spatial_reference {
         true => Targets::row_from(layer),
-        false => Targets::from(layer),
+        false => present,
     };
-    let (grants, climb) = grants(&descriptor, indices, layer, present);
+    let (grants, climb) = grants(&descriptor, indices, layer, needed);
     layers.is_layered = true;
     layers.frame = FrameLayers {
         layer,
         present,
-        needed: present,
+        needed,
         grants,
         climb,
         is_independent: !descriptor.inter_picture,
@@ -51,13 +53,13 @@ fn grants(
     descriptor: &Vp9Descriptor,
     indices: Vp9Layer,
     layer: Layer,
-    present: Targets,
+    needed: Targets,
 ) -> (Targets, Climb) {
     if !descriptor.inter_picture {
         // Layers above this one may go on with what they had, but for a key frame.
         let own = Targets::row_from(layer);
         return match (layer.spatial, indices.inter_layer) {
-            (0, _) => (present, Climb::References),
+            (0, _) => (needed, Climb::References),
             (_, false) => (own, Climb::References),
             (_, true) => (own, Climb::Spatial),
         };
@@ -75,7 +77,7 @@ fn grants(
         return (Targets::NONE, Climb::References);
     }
     let from = Targets::from(Layer::new(layer.spatial, first));
-    (from.and(present), Climb::Temporal)
+    (from.and(needed), Climb::Temporal)
 }
 
 #[cfg(test)]

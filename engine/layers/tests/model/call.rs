@@ -33,8 +33,6 @@ pub struct Call {
     pub way: Way,
     /// Spatial layers that the encoders make.
     layers: u8,
-    /// They made more before.
-    has_lost_layers: bool,
     /// Between two requests for key frames.
     pub ask_interval_ms: u64,
     /// See [`Target::meanwhile`].
@@ -75,7 +73,6 @@ impl Call {
             receiver: Receiver::default(),
             way: Way::default(),
             layers: 3,
-            has_lost_layers: false,
             meanwhile: 0,
             ask_interval_ms: 100,
             queue_limit: 0,
@@ -102,7 +99,6 @@ impl Call {
     }
 
     pub fn make_layers(&mut self, layers: u8) {
-        self.has_lost_layers |= layers < self.layers;
         self.layers = layers;
     }
 
@@ -267,19 +263,17 @@ impl Call {
         let long = self.encoders[0].structure.long_picture_id;
         for pair in numbers.windows(2) {
             let [one, next] = pair else { unreachable!() };
-            // Where an upper layer that goes on alone stops, nothing is left until a key frame.
-            let is_whole = counts || !self.has_lost_layers;
             if let (Some(a), Some(b)) = (one.picture_id, next.picture_id) {
                 let step = b.wrapping_sub(a) & if long { 0x7fff } else { 0x7f };
                 // VP9's are not counted anew inside of a stream: its references are.
                 let is_fine = if counts {
                     step == 1
                 } else {
-                    (1..=if is_whole { 4 } else { 8 }).contains(&step)
+                    (1..=4).contains(&step)
                 };
                 assert!(is_fine, "picture ids step by {step} at {next:?}");
             }
-            if let (Some(a), Some(b), true) = (one.tl0, next.tl0, is_whole) {
+            if let (Some(a), Some(b)) = (one.tl0, next.tl0) {
                 let expected = a.wrapping_add(u8::from(next.temporal == 0));
                 assert_eq!(b, expected, "TL0PICIDX at {next:?}");
             }
