@@ -261,7 +261,7 @@ mod tests {
             let is_key = since_key == 0;
             let payload_len = match since_key {
                 0 => 12_500,
-                ..1_000 => 0,
+                1..1_000 => 0,
                 _ => 553,
             };
             let packet = Counted {
