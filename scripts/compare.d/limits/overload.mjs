@@ -54,7 +54,11 @@ function middle(values) {
     return values.includes(Infinity) ? Infinity : median(values);
 }
 
-/** That the generator is late and loses some of what comes is no failure here: it is in the figures. */
+/**
+ * That the generator is late and loses some of what comes is no failure here: it is in the figures. Nor
+ * are receivers whose video was shed all the time.
+ */
 function isFailure({ problem, disturbed }) {
-    return disturbed !== undefined || (problem !== undefined && !problem.startsWith('inconclusive'));
+    if (disturbed !== undefined) return true;
+    return problem !== undefined && !/^inconclusive|heard nothing$/.test(problem);
 }

@@ -28,7 +28,7 @@ const livestream = (receivers) => ['livestream', '--receivers', String(receivers
 const MEETING = [
     'meeting', '--participants', '28', '--unread', '19', '--video', '1280k', '--fps', '160',
     '--burst', 'frame', '--audio', '--audio-share', '10%', '--transport', 'plain', '--srtp', GCM,
-    '--load', '13%:3s,17%:3s,21%:3s,25%:3s,28%:3s,31%:3s,100%:10s,18%:5s',
+    '--load', '13%:3s,17%:3s,21%:3s,25%:3s,28%:3s,31%:3s,100%:10s,13%:5s',
 ];
 
 /**

@@ -86,6 +86,8 @@ test('an overload is judged by goodput, audio, delay and how soon it is over', (
     for (const weak of [judge({ expectedPerSecond: 200 }), judge({ receivedPerSecond: 200 })]) {
         assert.deepEqual([weak.verdict, weak.problem], ['inconclusive', 'inconclusive: not enough load']);
     }
+    const silent = { problem: '3 receivers heard nothing', phases: [phase(100, 100), phase(300, 96), phase(80, 80)] };
+    assert.equal(judgeOverload(ROWS.overload, [{ engine: silent }]).verdict, 'met');
     assert.equal(judgeOverload(ROWS.overload, [{ engine: { problem: 'did not start' } }]).verdict, 'inconclusive');
 });
 
