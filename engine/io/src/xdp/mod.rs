@@ -7,6 +7,7 @@
 mod demux;
 mod frame;
 mod locals;
+mod order;
 mod program;
 mod queues;
 mod ring;
@@ -29,6 +30,7 @@ use crate::probe::IoKind;
 use crate::waker::Waker;
 use demux::{Bound, Demux};
 use frame::{Ends, Headers, Unreadable};
+use order::Order;
 use routes::{Hop, Key, Ways};
 use setup::{SeatPort, Shared};
 pub use setup::{XdpOptions, XdpSeat, XdpSetup, set_up};
@@ -49,6 +51,8 @@ pub(crate) struct Xdp {
     ways: Ways,
     /// Trains of a batch that go by sockets.
     by_sockets: Vec<u32>,
+    /// Where they go.
+    order: Order,
     /// Frames under delivery.
     taken: Vec<Descriptor>,
     datagrams: IoCounters,
@@ -91,6 +95,7 @@ impl Xdp {
             demux: Demux::default(),
             ways: Ways::new(&seat.asker),
             by_sockets: Vec::with_capacity(TxBatch::MAX_TRAINS),
+            order: Order::new(),
             taken: Vec::with_capacity(RECEIVE_BOUND),
             datagrams: IoCounters::default(),
             counters: XdpCounters::default(),
@@ -159,7 +164,7 @@ impl Xdp {
             link: scope_of(&to),
             from,
         };
-        let Some(mut way) = self.ways.way(&key) else {
+        let Some(way) = self.ways.way(&key) else {
             self.ways.ask(key);
             self.counters.unresolved += u64::from(train.segments);
             return Outcome::BySockets;
@@ -174,9 +179,7 @@ impl Xdp {
         let too_long = packet_len > usize::from(way.hop.mtu);
         let cheaper_whole =
             train.segments >= self.train_for_sockets && !port.seat.socket.is_zero_copy();
-        if too_long || cheaper_whole || way.is_by_sockets() {
-            // Those behind it in the batch follow, for they would overtake it.
-            way.by_sockets_from_now_on();
+        if too_long || cheaper_whole || self.order.is_by_sockets(&to) {
             return Outcome::BySockets;
         }
         let ends = Ends {
@@ -304,7 +307,7 @@ impl Backend for Xdp {
 
     fn send(&mut self, batch: &TxBatch, failed: &mut Vec<FailedTrain>) {
         self.by_sockets.clear();
-        self.ways.next_batch();
+        self.order.next_batch();
         for (index, train) in batch.trains().iter().enumerate() {
             match self.queue(batch, train) {
                 Outcome::Queued => {}
@@ -317,7 +320,10 @@ impl Backend for Xdp {
                         segments_lost,
                     });
                 }
-                Outcome::BySockets => self.by_sockets.push(index as u32),
+                Outcome::BySockets => {
+                    self.order.by_sockets_from_now_on(&train.path.remote);
+                    self.by_sockets.push(index as u32);
+                }
             }
         }
         self.kick();

@@ -106,58 +106,29 @@ impl Way {
 /// The ways of one shard.
 #[derive(Debug)]
 pub(super) struct Ways {
-    known: HashMap<Key, Known>,
-    /// Number of the batch under way.
-    batch: u64,
+    known: HashMap<Key, Arc<Way>>,
     questions: SyncSender<(Key, Arc<Way>)>,
-}
-
-#[derive(Debug)]
-struct Known {
-    way: Arc<Way>,
-    /// The batch in which something went by sockets last.
-    by_sockets_in: u64,
 }
 
 /// A way in use.
 #[derive(Debug)]
-pub(super) struct Open<'a> {
+pub(super) struct Open {
     pub(super) hop: Hop,
     /// The kernel's choice of a source, if it made one.
     pub(super) source: Option<IpAddr>,
-    by_sockets_in: &'a mut u64,
-    batch: u64,
-}
-
-impl Open<'_> {
-    /// Whether something went to that destination by sockets in this batch.
-    pub(super) fn is_by_sockets(&self) -> bool {
-        *self.by_sockets_in == self.batch
-    }
-
-    /// What follows in this batch is to go by sockets too.
-    pub(super) fn by_sockets_from_now_on(&mut self) {
-        *self.by_sockets_in = self.batch;
-    }
 }
 
 impl Ways {
     pub(super) fn new(asker: &Asker) -> Self {
         Self {
             known: HashMap::new(),
-            batch: 1,
             questions: asker.questions.clone(),
         }
     }
 
-    /// Another batch begins.
-    pub(super) fn next_batch(&mut self) {
-        self.batch += 1;
-    }
-
     /// The way to a destination; `None` where the sockets are to be used, and [`Self::ask`].
-    pub(super) fn way(&mut self, key: &Key) -> Option<Open<'_>> {
-        let Known { way, by_sockets_in } = self.known.get_mut(key)?;
+    pub(super) fn way(&self, key: &Key) -> Option<Open> {
+        let way = self.known.get(key)?;
         // Looked at first: writing would take the line from the other side each time.
         if !way.used.load(Ordering::Relaxed) {
             way.used.store(true, Ordering::Relaxed);
@@ -165,30 +136,24 @@ impl Ways {
         Some(Open {
             hop: way.hop()?,
             source: way.source.get().copied(),
-            by_sockets_in,
-            batch: self.batch,
         })
     }
 
     /// Has the thread look for a way, unless it does already.
     pub(super) fn ask(&mut self, key: Key) {
         let known = self.known.get(&key);
-        if known.is_some_and(|known| !known.way.is_forgotten()) {
+        if known.is_some_and(|way| !way.is_forgotten()) {
             return;
         }
         if self.known.len() >= MAX_WAYS {
-            self.known.retain(|_, known| !known.way.is_forgotten());
+            self.known.retain(|_, way| !way.is_forgotten());
             if self.known.len() >= MAX_WAYS {
                 return;
             }
         }
         let way = Arc::new(Way::default());
         if self.questions.try_send((key, way.clone())).is_ok() {
-            let known = Known {
-                way,
-                by_sockets_in: 0,
-            };
-            self.known.insert(key, known);
+            self.known.insert(key, way);
         }
     }
 }
@@ -433,11 +398,6 @@ mod tests {
         way.set(Some(hop));
         assert_eq!(ways.way(&key(1)).map(|open| open.hop), Some(hop));
         assert!(way.used.load(Ordering::Relaxed));
-
-        ways.way(&key(1)).unwrap().by_sockets_from_now_on();
-        assert!(ways.way(&key(1)).unwrap().is_by_sockets());
-        ways.next_batch();
-        assert!(!ways.way(&key(1)).unwrap().is_by_sockets());
 
         ways.ask(key(2));
         assert_eq!(asked.try_recv().unwrap().0, key(2), "asked again");

@@ -339,6 +339,38 @@ fn long_trains_go_by_sockets_and_nothing_overtakes_them() {
 }
 
 #[test]
+fn a_long_train_keeps_back_its_own_peer_and_no_other_of_the_host() {
+    let Some(namespaces) = Namespaces::new(1) else {
+        return;
+    };
+    let mut bench = Bench::with(1, true).remove(0);
+    bench.add(0, bind_plain(HERE[0].parse().unwrap(), 0).unwrap());
+    let peer = namespaces.peer(THERE[0]);
+    let port = |peer: &UdpSocket| peer.local_addr().unwrap().port();
+    // Ports a multiple of 1024 apart may be taken for one peer.
+    let other = std::iter::repeat_with(|| namespaces.peer(THERE[0]))
+        .find(|other| port(other) % 1024 != port(&peer) % 1024)
+        .unwrap();
+    let to = |peer: &UdpSocket| path(0, None, peer.local_addr().unwrap());
+    bench.send_until_by_frames(to(&peer), &peer);
+    let before = bench.backend.counters().xdp.datagrams_out;
+    let mut batch = TxBatch::new(1 << 20);
+    let long = [&peer; 5].into_iter().zip([600; 5]);
+    for (to_whom, len) in long.chain([(&other, 700), (&peer, 800)]) {
+        batch.slot(len).unwrap().fill(7);
+        batch.commit(to(to_whom), len);
+    }
+    let mut failed = Vec::new();
+    bench.backend.send(&batch, &mut failed);
+    assert_eq!(failed, []);
+    assert_eq!(next(&other).0, [7; 700]);
+    for len in [600, 600, 600, 600, 600, 800] {
+        assert_eq!(next(&peer).0, vec![7; len]);
+    }
+    assert_eq!(bench.backend.counters().xdp.datagrams_out - before, 1);
+}
+
+#[test]
 fn an_interface_that_is_named_may_do_without_its_drivers_help() {
     let Some(namespaces) = Namespaces::new(1) else {
         return;
