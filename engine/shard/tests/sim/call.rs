@@ -10,6 +10,7 @@ use weirgate_wire::{
 use super::camera::Camera;
 use super::link::{Link, LinkConfig, Random};
 use super::receiver::Receiver;
+use super::tcp::TcpFlow;
 use super::{
     AUDIO_PT, CheckOptions, Peer, Sent, Sim, addr, audio_consumer, audio_producer, check, key,
     media_path, rtp, video_consumer,
@@ -22,12 +23,15 @@ const TALK_SSRC: u32 = 7_777;
 const CONSENT_US: u64 = 5_000_000;
 /// Feedback takes this long, where a scenario does not say otherwise.
 const BACK_US: u64 = 25_000;
+const FIRST_FLOW_PORT: u16 = 20_000;
 
 pub struct Call {
     pub sim: Sim,
     pub camera: Camera,
     pub receivers: Vec<Receiver>,
     pub links: Vec<Link>,
+    /// Downloads over the same links.
+    pub flows: Vec<TcpFlow>,
     /// Link of each receiver.
     link_of: Vec<usize>,
     /// How long RTCP of receivers takes to the shard, and how much of it is lost.
@@ -73,6 +77,7 @@ impl Call {
             camera,
             receivers: Vec::new(),
             links: Vec::new(),
+            flows: Vec::new(),
             link_of: Vec::new(),
             back_us: BACK_US,
             back_loss_permille: 0,
@@ -98,6 +103,15 @@ impl Call {
     pub fn link(&mut self, config: LinkConfig) -> usize {
         self.links.push(Link::new(config));
         self.links.len() - 1
+    }
+
+    /// A download over a link that begins now; its index.
+    pub fn flow(&mut self, link: usize) -> usize {
+        let remote = addr(FIRST_FLOW_PORT + self.flows.len() as u16);
+        let back_us = self.links[link].config.delay_us;
+        let flow = TcpFlow::new(self.now_us(), remote, link, back_us);
+        self.flows.push(flow);
+        self.flows.len() - 1
     }
 
     /// A WebRTC receiver behind a link that takes the camera; its index.
@@ -193,9 +207,17 @@ impl Call {
             self.sim.deliver(0, path, &bytes);
         }
         self.carry(now_us, look);
+        for flow in &mut self.flows {
+            flow.step(now_us, &mut self.links[flow.link]);
+        }
         for link in 0..self.links.len() {
             while let Some(arrival) = self.links[link].arrival(now_us) {
-                let receiver = self.receiver_at(arrival.remote);
+                let remote = arrival.remote;
+                if let Some(flow) = self.flows.iter_mut().find(|flow| flow.remote == remote) {
+                    flow.arrive(arrival.at_us, &arrival.bytes);
+                    continue;
+                }
+                let receiver = self.receiver_at(remote);
                 self.receivers[receiver].arrive(arrival.at_us, arrival.bytes);
             }
         }

@@ -12,6 +12,7 @@ pub mod camera;
 pub mod link;
 pub mod media;
 pub mod receiver;
+pub mod tcp;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
