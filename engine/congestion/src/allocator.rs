@@ -1,5 +1,6 @@
-//! Gives a receiver's bandwidth to its consumers: audio first, then video layer by layer, one step
-//! for each consumer in turn, those of higher priority first.
+//! Gives a receiver's bandwidth to its consumers: audio first, then video layer by layer, in rounds
+//! in which those of higher priority go first. In the first round each takes one step, in those after
+//! it as many as its priority says, as in mediasoup.
 //!
 //! Down is at once. Up is only where the layer fits with a margin and has for a time, and for
 //! longer after a step up that did not last, so that an estimate which swings does not make the
@@ -43,7 +44,7 @@ pub struct LayerRate {
 /// What one consumer would like.
 #[derive(Debug, Clone, Copy)]
 pub struct Demand<'a> {
-    /// Higher goes first.
+    /// Higher goes first, and this is how many steps it takes in a round; at least one.
     pub priority: u8,
     /// Audio or video.
     pub kind: Kind,
@@ -175,6 +176,7 @@ fn fill(
         };
         left_bps = left_bps.saturating_sub(demand.bps_at(allocation.trial));
     }
+    let mut is_first = true;
     let mut has_stepped = true;
     while has_stepped {
         has_stepped = false;
@@ -187,14 +189,21 @@ fn fill(
                 }
                 let limit = limit(demand, allocation);
                 let cost = |index: usize| cost(allocation, &demand.layers[index]);
-                let room_bps = left_bps + allocation.trial.map_or(0, cost);
-                if let Some(step) = demand.step(allocation.trial, limit, room_bps, cost) {
+                let steps = if is_first { 1 } else { priority.max(1) };
+                let mut trial = allocation.trial;
+                for _ in 0..steps {
+                    let room_bps = left_bps + trial.map_or(0, cost);
+                    let Some(step) = demand.step(trial, limit, room_bps, cost) else {
+                        break;
+                    };
                     left_bps = room_bps - cost(step);
-                    allocation.trial = Some(step);
+                    trial = Some(step);
                     has_stepped = true;
                 }
+                allocation.trial = trial;
             }
         }
+        is_first = false;
     }
 }
 
@@ -418,6 +427,26 @@ mod tests {
         assert_eq!(fresh(800_000, &demands).0, [Some(0), Some(1), Some(0)]);
         assert_eq!(fresh(1_200_000, &demands).0, [Some(1), Some(1), Some(0)]);
         assert_eq!(fresh(220_000, &demands).0, [Some(0), Some(0), None]);
+    }
+
+    #[test]
+    fn priority_is_how_many_steps_are_taken_in_a_round() {
+        assert_eq!(
+            fresh(1_700_000, &[video(1), video(2)]).0,
+            [Some(0), Some(2)]
+        );
+        assert_eq!(
+            fresh(1_700_000, &[video(1), video(1)]).0,
+            [Some(1), Some(1)]
+        );
+        assert_eq!(
+            fresh(700_000, &[video(1), video(255)]).0,
+            [Some(0), Some(1)]
+        );
+        assert_eq!(
+            fresh(2_200_000, &[video(1), video(9)]).0,
+            [Some(1), Some(2)]
+        );
     }
 
     #[test]
