@@ -1,4 +1,4 @@
-//! Receivers behind one queue share it.
+//! Receivers behind one queue share it, with each other and with a TCP flow.
 
 mod sim;
 
@@ -39,4 +39,51 @@ fn two_receivers_behind_one_queue_share_it() {
         let fits = |share: &u64| (30..=70).contains(share);
         assert!(shares.iter().all(fits), "{shares:?}");
     }
+}
+
+/// What a browser's three sizes take.
+const BROWSER_BPS: [u64; 3] = [185_000, 525_000, 1_970_000];
+
+/// What a receiver and a download get of 2 Mbit/s, in bit/s.
+fn beside_tcp(queue_ms: u64, delay_ms: u64, seed: u64) -> [u64; 2] {
+    let mut call = Call::natural(&BROWSER_BPS, seed);
+    let link = call.link(LinkConfig {
+        rate_bps: 2_000_000,
+        delay_us: delay_ms * 1_000,
+        queue_us: queue_ms * 1_000,
+        seed,
+        ..LinkConfig::default()
+    });
+    call.receiver(link);
+    call.run_ms(5_000 + 700 * seed);
+    let flow = call.flow(link);
+    call.run_ms(45_000);
+    let (from_us, until_us) = (call.now_us() - 30 * SECOND, call.now_us());
+    let media_bps = call.receivers[0].media_bps(from_us, until_us);
+    [media_bps, call.flows[flow].bps(from_us, until_us)]
+}
+
+#[test]
+fn a_receiver_and_a_tcp_flow_have_a_fifth_each_at_least() {
+    for queue_ms in [50, 100] {
+        for delay_ms in [10, 50] {
+            for seed in [1, 2] {
+                let rates = beside_tcp(queue_ms, delay_ms, seed);
+                let is_fair = rates.iter().all(|&bps| bps >= 400_000);
+                assert!(is_fair, "{queue_ms} {delay_ms} {seed}: {rates:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_queue_that_tcp_keeps_full_leaves_a_sixth() {
+    let mut media_bps = Vec::new();
+    for delay_ms in [10, 25, 50] {
+        for seed in [1, 2, 3] {
+            media_bps.push(beside_tcp(300, delay_ms, seed)[0]);
+        }
+    }
+    let mean_bps = media_bps.iter().sum::<u64>() / media_bps.len() as u64;
+    assert!(mean_bps >= 333_000, "{media_bps:?}");
 }

@@ -107,11 +107,6 @@ impl DelayEstimate {
         self.rate.is_capacity_known()
     }
 
-    /// Others keep the path full.
-    pub(crate) const fn is_shared(&self) -> bool {
-        self.rate.is_shared()
-    }
-
     /// The estimate can only grow where more is sent, or by a probe.
     pub(crate) fn is_capped(&self) -> bool {
         self.rate.is_capped()

@@ -8,10 +8,10 @@ use crate::millis;
 const GAIN: f64 = 4.0;
 const MAX_VARIATIONS: usize = 60;
 /// How fast the threshold follows a slope above it, and one below, per millisecond. Down, it takes
-/// a second: a threshold that is low again between two waves of a flow that fills the queue, as
-/// TCP does, leaves that flow all of the link.
-const K_UP: f64 = 0.0087;
-const K_DOWN: f64 = 0.001;
+/// seconds (the draft has 0.00018): a threshold that is low again between two waves of a flow that
+/// fills the queue, as TCP does, leaves that flow most of the link.
+const K_UP: f64 = 0.01;
+const K_DOWN: f64 = 0.0004;
 const FIRST_THRESHOLD: f64 = 12.5;
 const MIN_THRESHOLD: f64 = 6.0;
 const MAX_THRESHOLD: f64 = 600.0;

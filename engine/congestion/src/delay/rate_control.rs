@@ -90,10 +90,6 @@ impl RateControl {
         factor * throughput_bps + THROUGHPUT_OFFSET_BPS
     }
 
-    pub(super) const fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
     /// Others keep the path full, or do not.
     pub(super) const fn set_shared(&mut self, is_shared: bool) {
         self.is_shared = is_shared;

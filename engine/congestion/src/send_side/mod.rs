@@ -43,11 +43,8 @@ const SILENT_US: u64 = millis(1_000);
 const POLL_US: u64 = millis(1_000);
 /// The highest rate of a train of so long, and of up to twice that, is remembered.
 const BURST_WINDOW_US: u64 = millis(15_000);
-/// What is sent waits longer than this: the target is lower until it does not, by the share of
-/// [`DRAIN_US`] that is over it.
+/// What is sent waits longer than this: no more is sent than the target.
 const LONG_QUEUE_US: u64 = millis(100);
-const DRAIN_US: f64 = 2_000_000.0;
-const MIN_DRAIN_SHARE: f64 = 0.6;
 const FIRST_RTT_US: u64 = millis(200);
 const MAX_RTT_US: u64 = millis(10_000);
 
@@ -520,12 +517,12 @@ impl SendSide {
     }
 
     fn weigh_losses_at(&mut self, acknowledged_bps: Option<f64>) {
+        // Where less is sent than might be, what arrives is not what the path carries.
+        let is_used = acknowledged_bps.is_none_or(|bps| bps >= USED_SHARE * self.target_bps);
         self.loss.update(&LossContext {
             ceiling_bps: self.ceiling_bps(),
             acknowledged_bps,
-            application_limited: self.application.is_limited()
-                || self.delay.is_shared()
-                    && acknowledged_bps.is_some_and(|bps| bps < USED_SHARE * self.target_bps),
+            application_limited: self.application.is_limited() || !is_used,
             min_bps: self.min_bps,
             max_bps: self.max_bps,
         });
@@ -543,9 +540,7 @@ impl SendSide {
 
     fn set_target(&mut self, now_us: u64) {
         let limit_bps = self.loss.limit_bps().unwrap_or(f64::INFINITY);
-        let long_us = self.delay.standing_us(now_us).saturating_sub(LONG_QUEUE_US);
-        let share = (1.0 - long_us as f64 / DRAIN_US).max(MIN_DRAIN_SHARE);
-        let bps = share * self.ceiling_bps().min(limit_bps);
+        let bps = self.ceiling_bps().min(limit_bps);
         self.target_bps = bps.clamp(self.min_bps, self.max_bps);
         self.application.set_target(self.target_bps);
         let context = self.probe_context(now_us);

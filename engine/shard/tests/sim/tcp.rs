@@ -116,7 +116,11 @@ impl TcpFlow {
     fn lost(&mut self, now_us: u64) {
         // One that does not get back to where it was leaves room to others.
         let is_less = self.window < self.before_loss;
-        self.before_loss = if is_less { self.window * (1.0 + BETA) / 2.0 } else { self.window };
+        self.before_loss = if is_less {
+            self.window * (1.0 + BETA) / 2.0
+        } else {
+            self.window
+        };
         self.window = (BETA * self.window).max(MIN_WINDOW);
         self.threshold = self.window;
         self.reno_window = self.window;
@@ -148,7 +152,10 @@ impl TcpFlow {
 
     /// What arrived within a time.
     pub fn bps(&self, from_us: u64, until_us: u64) -> u64 {
-        let within = self.arrivals.iter().filter(|(at_us, _)| (from_us..until_us).contains(at_us));
+        let within = self
+            .arrivals
+            .iter()
+            .filter(|(at_us, _)| (from_us..until_us).contains(at_us));
         let bytes: usize = within.map(|(_, bytes)| bytes).sum();
         bytes as u64 * 8_000_000 / (until_us - from_us)
     }
