@@ -54,6 +54,7 @@ fn beside_tcp(queue_ms: u64, delay_ms: u64, seed: u64) -> [u64; 2] {
         seed,
         ..LinkConfig::default()
     });
+    call.back_us = delay_ms * 1_000;
     call.receiver(link);
     call.run_ms(5_000 + 700 * seed);
     let flow = call.flow(link);

@@ -29,6 +29,7 @@ fn every_receiver_gets_the_best_layers_that_fit_its_link() {
     ];
     for seed in [1, 2, 3] {
         let mut call = Call::natural(&BROWSER_BPS, seed);
+        call.back_us = 10_000;
         call.run_ms(2_000);
         for (rate_bps, _) in links {
             let link = call.link(behind(rate_bps, seed));
@@ -61,6 +62,7 @@ fn every_receiver_gets_the_best_layers_that_fit_its_link() {
 fn a_link_that_drops_is_followed_and_found_again() {
     for seed in [1, 2, 3] {
         let mut call = Call::natural(&BROWSER_BPS, seed);
+        call.back_us = 10_000;
         call.run_ms(2_000);
         let link = call.link(behind(3_000_000, seed));
         call.receiver(link);
@@ -88,6 +90,7 @@ fn two_receivers_behind_one_queue_share_it() {
     for seed in [1, 2, 3] {
         for later_ms in [300, 1_700] {
             let mut call = Call::natural(&BROWSER_BPS, seed);
+            call.back_us = 10_000;
             call.run_ms(2_000);
             let link = call.link(LinkConfig {
                 queue_us: 100_000,
