@@ -265,19 +265,20 @@ fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
     list.into_iter().map_while(|_| None).collect()
 }
 
-/// What the consumers of a transport may take. Before anything is known of the path the first
-/// guess does not hold back what is needed to learn more.
+/// What the consumers of a transport may take. While nobody says what arrives neither the first
+/// guess nor a REMB takes away the lowest layers: a REMB says little more than what came, so that of a
+/// receiver that got no video would stay at nothing.
 fn target_bps(now: Timestamp, transport: &mut Transport, taken_bps: u64, least_bps: u64) -> u64 {
     let is_paced = transport.is_paced();
     let target_bps = match &mut transport.downlink {
         Some(downlink) if is_paced => downlink.allocatable_bps(now, taken_bps),
         _ => transport.outgoing_bps().unwrap_or(u64::MAX >> 8),
     };
-    let is_measured = transport
+    let knows_arrivals = transport
         .downlink
         .as_ref()
-        .is_none_or(|downlink| downlink.is_measured());
-    if is_measured {
+        .is_none_or(|downlink| downlink.knows_arrivals());
+    if knows_arrivals {
         target_bps
     } else {
         let limit_bps = match transport.max_outgoing_bps {

@@ -28,8 +28,6 @@ pub(crate) struct Downlink {
     pacer: Pacer,
     /// The probe that padding is sent for, and who lends its stream.
     probe: Option<(ClusterId, Option<u32>)>,
-    /// The receiver has told an estimate of its own.
-    has_remb: bool,
     /// Target of the last allocation.
     allocated_bps: u64,
     wanted_bps: u64,
@@ -47,7 +45,6 @@ impl Downlink {
                 config.initial_bps.clamp(config.min_bps, config.max_bps),
             ),
             probe: None,
-            has_remb: false,
             allocated_bps: 0,
             wanted_bps: 0,
             over_since: None,
@@ -81,12 +78,6 @@ impl Downlink {
         let share = taken_bps as f64 / self.estimate.burst_bps().max(1) as f64;
         let rest = 1.0 - share.min(1.0);
         (MAX_PATIENCE_US * rest * rest) as u64
-    }
-
-    /// The target is more than a first guess: half a second of what arrives has been seen, or the
-    /// receiver has told what it makes of it.
-    pub(crate) fn is_measured(&self) -> bool {
-        self.has_remb || self.knows_arrivals()
     }
 
     /// Half a second of what arrives has been seen.
@@ -133,7 +124,6 @@ impl Downlink {
 
     /// Takes the receiver's own estimate.
     pub(crate) fn remb(&mut self, now: Timestamp, bps: u64) {
-        self.has_remb = true;
         self.estimate.remb(now.as_micros(), bps);
         self.repace(now);
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use weirgate_packet::rtcp::{ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, packets};
+use weirgate_packet::rtcp::{
+    ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, SsrcIter, packets,
+};
 
 use weirgate_wire::{MediaKind, TraceDirection, TraceInfo, TracedReport};
 
@@ -79,12 +81,9 @@ impl Shard {
                     self.on_key_frame_request(now, index, media, true);
                 }
             }
-            RtcpPacket::Remb { bitrate_bps, .. } => {
-                if let Some(downlink) = self.downlink_of(index) {
-                    downlink.remb(now, bitrate_bps);
-                }
-                self.allocate_news(now, index);
-            }
+            RtcpPacket::Remb {
+                bitrate_bps, ssrcs, ..
+            } => self.on_remb(now, index, bitrate_bps, &ssrcs),
             RtcpPacket::ExtendedReport { ssrc, blocks } => {
                 for block in blocks {
                     if let ExtendedBlock::ReceiverReferenceTime { ntp } = block {
@@ -102,6 +101,28 @@ impl Shard {
             }
             RtcpPacket::Sdes(_) | RtcpPacket::Bye { .. } | RtcpPacket::Other { .. } => {}
         }
+    }
+
+    /// Takes what a receiver makes of its path. It speaks of the streams it names: some name their
+    /// video alone, and then audio goes beside that.
+    fn on_remb(&mut self, now: Timestamp, index: u32, bps: u64, ssrcs: &SsrcIter<'_>) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        let mut beside_bps = 0;
+        for &consumer in &transport.consumers {
+            let Some(consumer) = self.consumers.get_mut(consumer as usize) else {
+                continue;
+            };
+            let is_named = || ssrcs.clone().any(|ssrc| ssrc == consumer.config.ssrc);
+            if consumer.kind == MediaKind::Audio && !is_named() {
+                beside_bps += consumer.sent.rate_bps(now);
+            }
+        }
+        if let Some(downlink) = &mut transport.downlink {
+            downlink.remb(now, bps.saturating_add(beside_bps));
+        }
+        self.allocate_news(now, index);
     }
 
     fn downlink_of(&mut self, index: u32) -> Option<&mut Downlink> {

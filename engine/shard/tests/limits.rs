@@ -303,10 +303,45 @@ fn the_one_with_priority_has_its_layers_first() {
     for (remb_bps, layers) in [
         (2_300_000, [Some(1), Some(2)]),
         (800_000, [Some(0), Some(1)]),
-        // Not even the lowest ones of both fit.
-        (170_000, [None, Some(0)]),
+        // Not even the lowest ones of both fit: a REMB does not take these.
+        (170_000, [Some(0), Some(0)]),
     ] {
         call.run_ms(8_000, remb_bps);
         assert_eq!(call.spatial_layers(), layers, "{remb_bps}");
     }
+}
+
+/// A receiver that names its video alone in its REMB, as aiortc does: audio goes beside that, and
+/// what little it tells at first does not stop what it would need to tell more.
+#[test]
+fn a_remb_that_names_video_alone_does_not_stop_it() {
+    const TALK_SSRC: u32 = 77;
+    let mut call = remb_call([1, 1]);
+    let talker = Peer::new(addr(70), &key(70));
+    let from = call.sim.plain(0, 70, talker.remote, Some(key(70)));
+    let producer = audio_producer(70, TALK_SSRC);
+    call.sim.producer(0, from, producer.clone());
+    let transport = Uuid::from_u128(0xB000_0009);
+    call.sim
+        .consumer(0, transport, audio_consumer(71, &producer));
+    for second in 0..10_u16 {
+        for at in 0..50 {
+            let sequence = second * 50 + at;
+            // 160 kbit/s.
+            let packet = rtp(
+                AUDIO_PT,
+                sequence,
+                u32::from(sequence) * 960,
+                TALK_SSRC,
+                None,
+                &[5; 400],
+            );
+            let sealed = talker.seal(&packet);
+            call.sim.deliver(0, plain_path(70, talker.remote), &sealed);
+            call.run_ms(20, 50_000);
+        }
+    }
+    assert_eq!(call.spatial_layers(), [Some(0), Some(0)]);
+    let target_bps = transport_stats(&mut call.sim, transport).unwrap();
+    assert!((190_000..280_000).contains(&target_bps), "{target_bps}");
 }
