@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use weirgate_congestion::allocator::{Allocation, Reason};
 use weirgate_layers::{Before, Layer, Offered, Place, Selector, Target};
-use weirgate_wire::{ConsumerConfig, ConsumerType, ExtensionKind, LayerReason, Layers, MediaKind};
+use weirgate_wire::{
+    ConsumerCodec, ConsumerConfig, ConsumerType, ExtensionKind, LayerReason, Layers, MediaKind,
+};
 
 use crate::Timestamp;
 use crate::as_sent::AsSent;
@@ -27,6 +29,15 @@ pub(crate) struct LegTypes {
     pub(crate) rtx: Option<u8>,
 }
 
+impl LegTypes {
+    const fn of(codec: &ConsumerCodec) -> Self {
+        Self {
+            media: codec.payload_type,
+            rtx: codec.rtx_payload_type,
+        }
+    }
+}
+
 /// The RTX stream of a consumer.
 #[derive(Debug)]
 pub(crate) struct RtxStream {
@@ -41,6 +52,8 @@ pub(crate) struct Consumer {
     pub(crate) transport: u32,
     pub(crate) source: u32,
     pub(crate) selector: Selector,
+    /// The first of its codecs, by the producer's payload type: nearly every packet is of that.
+    main_types: Option<(u8, LegTypes)>,
     pub(crate) rtx: Option<RtxStream>,
     pub(crate) header: Header,
     /// Where packets are sent again byte by byte, what that needs.
@@ -120,6 +133,10 @@ impl Consumer {
             transport,
             source: source_index,
             selector: Selector::new(first_sequence, takes_layers),
+            main_types: config
+                .codecs
+                .first()
+                .map(|codec| (codec.producer_payload_type, LegTypes::of(codec))),
             rtx,
             header,
             as_sent,
@@ -283,15 +300,14 @@ impl Consumer {
 
     /// What a payload type of the producer's leg is on the consumer's.
     pub(crate) fn payload_types(&self, producer_payload_type: u8) -> Option<LegTypes> {
-        let codec = self
-            .config
-            .codecs
-            .iter()
-            .find(|codec| codec.producer_payload_type == producer_payload_type)?;
-        Some(LegTypes {
-            media: codec.payload_type,
-            rtx: codec.rtx_payload_type,
-        })
+        if let Some((main, types)) = self.main_types
+            && main == producer_payload_type
+        {
+            return Some(types);
+        }
+        let codecs = &mut self.config.codecs.iter();
+        let codec = codecs.find(|codec| codec.producer_payload_type == producer_payload_type)?;
+        Some(LegTypes::of(codec))
     }
 
     /// Ends the current splice; the next begins where a decoder can.
@@ -350,6 +366,16 @@ impl Consumer {
         }
         *recent = (sequence, now);
         true
+    }
+
+    /// A packet with that timestamp leaves for the first time.
+    #[inline]
+    pub(crate) fn note_departure(&mut self, now: Timestamp, timestamp: u32) {
+        let is_first = self.last_departure == Timestamp::ZERO;
+        if is_first || (timestamp.wrapping_sub(self.last_timestamp) as i32) > 0 {
+            self.last_timestamp = timestamp;
+        }
+        self.last_departure = now;
     }
 
     /// Layers now sent.

@@ -50,12 +50,15 @@ pub struct Train {
 }
 
 impl Train {
-    /// It is not closed by a shorter datagram, and one of `len` bytes fits.
-    fn has_room(&self, len: usize) -> bool {
-        self.len == u32::from(self.segment_len) * u32::from(self.segments)
-            && len <= usize::from(self.segment_len)
+    /// Takes the next datagram in: the longest that can follow it.
+    fn join(&mut self, len: usize) -> usize {
+        self.len += len as u32;
+        self.segments += 1;
+        let segment_len = usize::from(self.segment_len);
+        let has_room = len == segment_len
             && self.segments < TxBatch::MAX_SEGMENTS
-            && self.len + len as u32 <= TxBatch::MAX_TRAIN_BYTES
+            && self.len + u32::from(self.segment_len) <= TxBatch::MAX_TRAIN_BYTES;
+        if has_room { segment_len } else { 0 }
     }
 }
 
@@ -65,6 +68,8 @@ pub struct TxBatch {
     bytes: Box<[u8]>,
     used: usize,
     trains: Vec<Train>,
+    /// Bytes of the longest datagram that the last train still takes.
+    open_len: usize,
 }
 
 impl TxBatch {
@@ -82,6 +87,7 @@ impl TxBatch {
             bytes: vec![0; capacity].into_boxed_slice(),
             used: 0,
             trains: Vec::with_capacity(Self::MAX_TRAINS),
+            open_len: 0,
         }
     }
 
@@ -105,6 +111,7 @@ impl TxBatch {
     pub fn clear(&mut self) {
         self.used = 0;
         self.trains.clear();
+        self.open_len = 0;
     }
 
     /// Room for one datagram of at most `len` bytes, to be followed by [`Self::commit`]; `None`
@@ -114,14 +121,6 @@ impl TxBatch {
             return None;
         }
         self.bytes.get_mut(self.used..self.used + len)
-    }
-
-    /// How long the datagrams are of the train that a datagram on `path` could join, were it no
-    /// longer.
-    pub(crate) fn open_train(&self, path: Path) -> Option<usize> {
-        let train = self.trains.last()?;
-        let segment_len = usize::from(train.segment_len);
-        (train.path == path && train.has_room(segment_len)).then_some(segment_len)
     }
 
     /// Where the next [`Self::slot`] begins in the arena.
@@ -137,25 +136,54 @@ impl TxBatch {
     /// Makes the first `len` bytes of the last [`Self::slot`] a datagram on `path`: it joins the
     /// last train where that goes the same way, is not closed by a shorter datagram, and `len`
     /// fits its segment length.
+    #[inline]
     pub fn commit(&mut self, path: Path, len: usize) {
-        assert!(len > 0 && self.used + len <= self.bytes.len());
-        let offset = self.used;
-        self.used += len;
-        if let Some(train) = self.trains.last_mut()
-            && train.path == path
-            && train.has_room(len)
-        {
-            train.len += len as u32;
-            train.segments += 1;
-            return;
+        self.toward(path).commit(len);
+    }
+
+    /// The batch, for datagrams that all go one way.
+    #[inline]
+    pub(crate) fn toward(&mut self, path: Path) -> Outgoing<'_> {
+        if self.trains.last().is_some_and(|train| train.path != path) {
+            self.open_len = 0;
         }
-        self.trains.push(Train {
-            path,
-            offset: offset as u32,
-            len: len as u32,
-            segment_len: len as u16,
-            segments: 1,
-        });
+        Outgoing { batch: self, path }
+    }
+}
+
+/// A batch to which datagrams on one path are added.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) batch: &'a mut TxBatch,
+    pub(crate) path: Path,
+}
+
+impl Outgoing<'_> {
+    /// How long the datagrams are of the train that the next one could join, were it no longer.
+    #[inline]
+    pub(crate) fn open_train(&self) -> Option<usize> {
+        let open_len = self.batch.open_len;
+        (open_len > 0).then_some(open_len)
+    }
+
+    /// As [`TxBatch::commit`].
+    #[inline]
+    pub(crate) fn commit(&mut self, len: usize) {
+        let batch = &mut *self.batch;
+        assert!(len > 0 && batch.used + len <= batch.bytes.len());
+        let offset = batch.used;
+        batch.used += len;
+        let train = match batch.trains.last_mut() {
+            Some(train) if len <= batch.open_len => train,
+            _ => batch.trains.push_mut(Train {
+                path: self.path,
+                offset: offset as u32,
+                len: 0,
+                segment_len: len as u16,
+                segments: 0,
+            }),
+        };
+        batch.open_len = train.join(len);
     }
 }
 

@@ -9,7 +9,8 @@ use weirgate_wire::{ExtensionKind, MediaKind};
 use crate::Path;
 use crate::clock::abs_send_time;
 use crate::consumer::Consumer;
-use crate::departure::{Gate, Outcome, next_transport_sequence};
+use crate::departure::{Gate, Outcome};
+use crate::draft::next_transport_sequence;
 use crate::trace::trace_probe;
 use crate::transport::Transport;
 

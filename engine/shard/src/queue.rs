@@ -41,6 +41,10 @@ pub(crate) enum Lane {
     Video,
 }
 
+impl Lane {
+    const ALL: [Self; 3] = [Self::Audio, Self::Repair, Self::Video];
+}
+
 /// Audio and repairs have this share of the room that video has.
 const SMALL_LANE_DIVISOR: usize = 4;
 /// Room that a lane has from its first packet: what most legs ever have waiting, so that it does not
@@ -49,21 +53,20 @@ const FIRST_ROOM: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
-    audio: VecDeque<Departure>,
-    repair: VecDeque<Departure>,
-    video: VecDeque<Departure>,
+    lanes: [VecDeque<Departure>; Lane::ALL.len()],
     /// Of repairs and video.
     paced_bytes: u64,
 }
 
 impl SendQueue {
     /// False where the lane is full; `limit` is that of video.
+    #[inline]
     pub(crate) fn push(&mut self, lane: Lane, departure: Departure, limit: usize) -> bool {
         let limit = match lane {
             Lane::Video => limit,
             Lane::Audio | Lane::Repair => limit / SMALL_LANE_DIVISOR,
         };
-        let queue = self.lane_mut(lane);
+        let queue = &mut self.lanes[lane as usize];
         if queue.len() >= limit {
             return false;
         }
@@ -77,19 +80,22 @@ impl SendQueue {
         true
     }
 
+    #[inline]
     pub(crate) fn front(&self, lane: Lane) -> Option<Departure> {
-        let queue = match lane {
-            Lane::Audio => &self.audio,
-            Lane::Repair => &self.repair,
-            Lane::Video => &self.video,
-        };
-        queue.front().copied()
+        self.lanes[lane as usize].front().copied()
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self, lane: Lane) {
-        if let Some(departure) = self.lane_mut(lane).pop_front()
-            && lane != Lane::Audio
-        {
+        let queue = &mut self.lanes[lane as usize];
+        let Some(departure) = queue.pop_front() else {
+            return;
+        };
+        if queue.is_empty() {
+            // Begins anew at the front of its memory: what is used of it stays in the caches.
+            queue.clear();
+        }
+        if lane != Lane::Audio {
             self.paced_bytes = self.paced_bytes.saturating_sub(u64::from(departure.bytes));
         }
     }
@@ -102,36 +108,36 @@ impl SendQueue {
     /// Has the longer of the first two packets of audio go first, where they are of two streams: the
     /// shorter can then be the last of its train.
     pub(crate) fn pair_audio(&mut self) {
-        if let (Some(first), Some(second)) = (self.audio.front(), self.audio.get(1))
+        let audio = &mut self.lanes[Lane::Audio as usize];
+        if let (Some(first), Some(second)) = (audio.front(), audio.get(1))
             && second.bytes > first.bytes
             && second.consumer != first.consumer
         {
-            self.audio.swap(0, 1);
+            audio.swap(0, 1);
         }
     }
 
     /// Packets that wait for the pacer.
     pub(crate) fn paced_len(&self) -> usize {
-        self.repair.len() + self.video.len()
+        self.lanes[Lane::Repair as usize].len() + self.lanes[Lane::Video as usize].len()
     }
 
     /// By how many bytes the longest of the video that may leave with its first packet is over
     /// that: see [`equal_sizes::lead`].
     pub(crate) fn lead(&self, room_bytes: u64) -> usize {
-        let longest_train = self.video.iter().take(usize::from(TxBatch::MAX_SEGMENTS));
+        let video = &self.lanes[Lane::Video as usize];
+        let longest_train = video.iter().take(usize::from(TxBatch::MAX_SEGMENTS));
         equal_sizes::lead(longest_train.map(|departure| departure.bytes), room_bytes)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.audio.len() + self.repair.len() + self.video.len()
+        self.lanes.iter().map(VecDeque::len).sum()
     }
 
     /// Takes everything out; how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         let len = self.len();
-        self.audio.clear();
-        self.repair.clear();
-        self.video.clear();
+        self.lanes.iter_mut().for_each(VecDeque::clear);
         self.paced_bytes = 0;
         len
     }
@@ -139,21 +145,13 @@ impl SendQueue {
     /// Takes a consumer's packets out; how many there were.
     pub(crate) fn remove(&mut self, consumer: u32) -> usize {
         let before = self.len();
-        for lane in [Lane::Audio, Lane::Repair, Lane::Video] {
-            self.lane_mut(lane)
-                .retain(|departure| departure.consumer != consumer);
+        for lane in &mut self.lanes {
+            lane.retain(|departure| departure.consumer != consumer);
         }
-        let paced = self.repair.iter().chain(&self.video);
+        let paced = [Lane::Repair, Lane::Video].map(|lane| &self.lanes[lane as usize]);
+        let paced = paced.into_iter().flatten();
         self.paced_bytes = paced.map(|departure| u64::from(departure.bytes)).sum();
         before - self.len()
-    }
-
-    fn lane_mut(&mut self, lane: Lane) -> &mut VecDeque<Departure> {
-        match lane {
-            Lane::Audio => &mut self.audio,
-            Lane::Repair => &mut self.repair,
-            Lane::Video => &mut self.video,
-        }
     }
 }
 
