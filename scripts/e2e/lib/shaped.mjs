@@ -76,22 +76,34 @@ class ShapedCall {
   }
 
   /**
-   * Over `duration` ms: what each receiver got, by the browser, and what the sets of layers that one can
-   * receive were, by the server: `{name, payload, wire}`, the latter two in bit/s.
+   * Over `duration` ms: what each receiver got, by the browser, what the sets of layers that one can
+   * receive were, by the server: `{name, payload, wire}`, the latter two in bit/s; and how often the sender
+   * was asked for a key frame, which everybody pays for.
    */
   async measure(duration) {
     const before = await this.#look();
+    const asked = await this.keyFramesAskedFor();
     const samples = [];
     const end = performance.now() + duration;
     while (performance.now() < end) {
       await sleep(Math.min(1_000, end - performance.now()));
-      samples.push(layerRates(await this.server.get(`/v1/producers/${this.producerId}/stats`)));
+      samples.push(layerRates(await this.#producerStats()));
     }
     const after = await this.#look();
     return {
       layers: meanRates(samples),
       received: after.map((figures, index) => receivedRates(before[index], figures)),
+      keyFramesAskedFor: (await this.keyFramesAskedFor()) - asked,
     };
+  }
+
+  /** How often the server asked the sender for a key frame, so far. */
+  async keyFramesAskedFor() {
+    return (await this.#producerStats()).reduce((sum, { pliCount, firCount }) => sum + pliCount + firCount, 0);
+  }
+
+  #producerStats() {
+    return this.server.get(`/v1/producers/${this.producerId}/stats`);
   }
 
   async #look() {

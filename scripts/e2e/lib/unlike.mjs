@@ -25,7 +25,7 @@ export const UNLIKE_LINKS = ["3M", "800k", "200k"].map((rate) => ({
 export async function eachGetsWhatFits(call, tell) {
   await sleep(SETTLE_MS);
   for (const receiver of call.receivers) await watchPictures(receiver);
-  const { layers, received } = await call.measure(WATCH_MS);
+  const { layers, received, keyFramesAskedFor } = await call.measure(WATCH_MS);
   const outcome = [];
   for (const [index, receiver] of call.receivers.entries()) {
     const { pauses } = await seenPictures(receiver, FREEZE_MAX_MS);
@@ -33,7 +33,7 @@ export async function eachGetsWhatFits(call, tell) {
     const best = layers.findLast(({ wire }) => wire <= USABLE * RATES[index])?.payload ?? 0;
     outcome.push({ link: RATES[index], best, ...received[index], pauses });
   }
-  tell({ layers, receivers: outcome });
+  tell({ layers, receivers: outcome, keyFramesAskedFor });
   assert.ok(layers.length >= 3, "the server tells of fewer than three layers");
   for (const { link, best, rate, loss, frames, pauses } of outcome) {
     const name = `at ${link / 1000} kbit/s`;
