@@ -62,12 +62,18 @@ pub struct BitrateRequest {
 #[serde(deny_unknown_fields)]
 pub struct EmptyRequest {}
 
+const NO_OBJECT: &str = "the body must be a JSON object";
+
 /// Reads a request's JSON; no body at all stands for `{}`.
 ///
 /// # Errors
 /// `bad_request` that names the field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
+    // An array would be taken for the values of the fields in their order.
+    if let Some(b'[') = body.trim_ascii_start().first() {
+        return Err(ApiError::new(ErrorCode::BadRequest, NO_OBJECT));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(in_field)?;
     reader
@@ -99,7 +105,8 @@ fn in_field(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     {
         Some(name) if parent.is_empty() => ApiError::bad_field(name, "is missing"),
         Some(name) => ApiError::bad_field(format!("{parent}.{name}"), "is missing"),
-        None if parent.is_empty() => ApiError::new(ErrorCode::BadRequest, text),
+        // No field is at fault, so it is the body as a whole.
+        None if parent.is_empty() => ApiError::new(ErrorCode::BadRequest, NO_OBJECT),
         None => ApiError::bad_field(parent, in_words(&text)),
     }
 }

@@ -76,6 +76,30 @@ fn what_is_no_json_has_no_field() {
 }
 
 #[test]
+fn a_body_is_an_object() {
+    for body in ["[]", " [1,[]]", "null", "1", r#""text""#] {
+        let error = parse::<Outer>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.message, "the body must be a JSON object", "{body}");
+        assert_eq!(error.field, None);
+    }
+}
+
+#[test]
+fn unknown_fields_of_a_routers_codecs_are_refused() {
+    let codec = json!({ "kind": "video", "mimeType": "video/VP8", "clockRate": 90000,
+        "preferredPayloadType": 96, "parameters": { "x": 1 }, "rtcpFeedback": [{ "type": "nack" }] });
+    let read = |codec: &Value| {
+        let body = json!({ "mediaCodecs": [codec] });
+        RouterOptions::read(body.to_string().as_bytes())
+    };
+    assert!(read(&codec).is_ok());
+    let mut other = codec;
+    other["clockrate"] = json!(1);
+    let error = read(&other).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("mediaCodecs[0].clockrate"));
+}
+
+#[test]
 fn both_ways_of_reading_name_the_same_field() {
     let body = json!({ "someNumber": 1, "inner": [{ "text": 5 }] });
     let error = parse_value::<Outer>(body).unwrap_err();

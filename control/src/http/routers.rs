@@ -2,11 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 
-use super::{
-    Answer, InPath, Shared,
-    body::{JsonBody, RawBody},
-    id,
-};
+use super::{Answer, InPath, Shared, body::RawBody, id};
 use crate::api::{
     ErrorBody, RouterAnswer, RouterDump, RouterOptions, TransportAnswer, TransportOptions, parse,
 };
@@ -18,8 +14,9 @@ use crate::api::{
 )]
 pub(super) async fn create(
     State(service): Shared,
-    JsonBody(options): JsonBody<RouterOptions>,
+    RawBody(body): RawBody,
 ) -> Answer<(StatusCode, Json<RouterAnswer>)> {
+    let options = RouterOptions::read(&body)?;
     let answer = service.create_router(options, None).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
