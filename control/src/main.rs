@@ -11,7 +11,7 @@ use weirgate_control::{
     engine_link::{LAUNCHER_ARGUMENT, LaunchError, prepare_folder, run_engine_in_own_session},
     http::{self, BindError, Listener, PeerAddress},
     service::{Service, Supervisor, load_or_make},
-    settings::{LogFormat, Settings, SettingsError},
+    settings::{LogFormat, Settings, SettingsError, unknown_variables},
 };
 
 /// How often rooms are looked after.
@@ -32,12 +32,16 @@ fn main() -> ExitCode {
         return fail(&error, exit_code(&error));
     }
     let arguments: Vec<OsString> = program.into_iter().chain(arguments).collect();
-    let settings = match Settings::load(arguments, |name| std::env::var(name).ok()) {
+    let settings = match Settings::load(arguments, variable) {
         Ok(settings) => settings,
         Err(SettingsError::Flags(error)) => error.exit(),
         Err(error) => return fail(&error, 2),
     };
     start_logging(&settings);
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    for name in unknown_variables(names) {
+        tracing::warn!(%name, "this variable is no setting, see --help; it is ignored");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
@@ -46,6 +50,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.as_ref(), exit_code(error.as_ref())),
     }
+}
+
+/// Of the environment. What is not UTF-8 is refused as a value later.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    Some(value.to_string_lossy().into_owned())
 }
 
 /// 2 where a setting has to be changed, 1 where starting again may help.

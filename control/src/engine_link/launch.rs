@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{ConnectError, Connection, LAUNCHER_ARGUMENT};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// How long a new engine may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
@@ -156,8 +156,14 @@ impl EngineCommand {
         if self.program.components().count() > 1 {
             std::fs::metadata(&self.program).map_err(failed)?;
         }
+        let mut command = Command::new(OWN_PROGRAM);
+        // What was set for us goes to the engine by flags. Read once more by the engine, our file
+        // would have unknown keys.
+        for name in settings::variables() {
+            command.env_remove(name);
+        }
         // The engine inherits standard error as it is: a pipe through us would break with us.
-        Command::new(OWN_PROGRAM)
+        command
             .arg(LAUNCHER_ARGUMENT)
             .arg(&self.program)
             .args(&self.arguments)

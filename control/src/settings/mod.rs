@@ -13,6 +13,7 @@ use std::{
 
 pub use values::{Announced, IceServer, IoBackend, LogFormat};
 
+use keys::KEYS;
 use layers::Layers;
 
 /// Everything that can be set.
@@ -62,6 +63,27 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Least severity that is logged.
     pub log_level: tracing::Level,
+}
+
+/// Variables that control does not read, and the engine that it starts does.
+const OF_THE_ENGINE: [&str; 2] = ["WEIRGATE_STEERING", "WEIRGATE_XDP_INTERFACES"];
+
+/// Names of all variables that are read.
+pub(crate) fn variables() -> impl Iterator<Item = String> {
+    let named = KEYS.iter().map(keys::Key::variable);
+    named.chain(std::iter::once("WEIRGATE_CONFIG".to_owned()))
+}
+
+/// Those of `names` that look like a setting and are none. They are no errors: Kubernetes gives
+/// such names (`WEIRGATE_PORT`) to the neighbours of a service.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let known: Vec<String> = variables().collect();
+    let is_unknown = |name: &String| {
+        name.starts_with("WEIRGATE_")
+            && !known.contains(name)
+            && !OF_THE_ENGINE.contains(&name.as_str())
+    };
+    names.into_iter().filter(is_unknown).collect()
 }
 
 /// Why the settings are no good.

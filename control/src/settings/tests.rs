@@ -172,3 +172,18 @@ fn help_lists_every_key() {
         assert!(help.contains(&format!("--{}", key.name)), "{}", key.name);
     }
 }
+
+#[test]
+fn variables_that_are_no_settings_are_found() {
+    let given = [
+        "WEIRGATE_HTP_LISTEN",
+        "WEIRGATE_HTTP_LISTEN",
+        "WEIRGATE_CONFIG",
+        "WEIRGATE_STEERING",
+        "HTTP_LISTEN",
+    ];
+    assert_eq!(
+        unknown_variables(given.map(str::to_owned)),
+        ["WEIRGATE_HTP_LISTEN"]
+    );
+}
