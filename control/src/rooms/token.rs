@@ -1,6 +1,6 @@
 //! Join tokens: JWTs signed with the server's secret (RFC 7519, HS256).
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, errors::ErrorKind};
 use serde::Deserialize;
 
 use super::Rights;
@@ -39,7 +39,7 @@ pub(super) fn check(secret: &str, room: &str, token: Option<&str>) -> Result<Joi
     validation.validate_aud = false;
     let key = DecodingKey::from_secret(secret.as_bytes());
     let claims = decode::<Claims>(token, &key, &validation)
-        .map_err(|error| refused(format!("token: {error}")))?
+        .map_err(|error| refused(format!("token: {}", in_words(error.kind()))))?
         .claims;
     if claims.room != room {
         return Err(refused("token: is for another room".to_owned()));
@@ -51,6 +51,15 @@ pub(super) fn check(secret: &str, room: &str, token: Option<&str>) -> Result<Joi
             subscribe: claims.can_subscribe.unwrap_or(true),
         },
     })
+}
+
+fn in_words(error: &ErrorKind) -> String {
+    match error {
+        ErrorKind::InvalidSignature => "is signed with another secret".to_owned(),
+        ErrorKind::ExpiredSignature => "has expired".to_owned(),
+        ErrorKind::MissingRequiredClaim(claim) => format!("has no {claim}"),
+        _ => "is no JWT signed by HS256 with the claims that rooms need".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -88,16 +97,21 @@ mod tests {
         let good = json!({ "room": "r", "exp": in_a_minute() });
         let late = json!({ "room": "r", "exp": in_a_minute() - 3600 });
         let endless = json!({ "room": "r" });
-        for token in [
-            None,
-            Some("nonsense".to_owned()),
-            Some(token(Algorithm::HS256, "another secret altogether", &good)),
-            Some(token(Algorithm::HS384, SECRET, &good)),
-            Some(token(Algorithm::HS256, SECRET, &late)),
-            Some(token(Algorithm::HS256, SECRET, &endless)),
+        let made = |algorithm, secret, claims| Some(token(algorithm, secret, claims));
+        for (token, said) in [
+            (None, "asks for a join token"),
+            (Some("nonsense".to_owned()), "is no JWT"),
+            (
+                made(Algorithm::HS256, "another secret altogether", &good),
+                "another secret",
+            ),
+            (made(Algorithm::HS384, SECRET, &good), "signed by HS256"),
+            (made(Algorithm::HS256, SECRET, &late), "has expired"),
+            (made(Algorithm::HS256, SECRET, &endless), "has no exp"),
         ] {
             let error = check(SECRET, "r", token.as_deref()).unwrap_err();
             assert_eq!(error.code, ErrorCode::Unauthorized, "{token:?}");
+            assert!(error.message.contains(said), "{}", error.message);
         }
         let other_room = token(Algorithm::HS256, SECRET, &good);
         assert!(check(SECRET, "other", Some(&other_room)).is_err());
