@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -57,9 +57,9 @@ pub struct Event {
     /// The peer concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_id: Option<String>,
-    /// What mediasoup's event carries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Value>,
+    /// What mediasoup's event carries, an object.
+    #[schema(value_type = Object)]
+    pub data: Value,
     /// A trace event: of these only the latest are kept, and what is not kept is not told as lost.
     #[serde(skip)]
     pub is_trace: bool,
@@ -70,6 +70,7 @@ impl Event {
     pub fn new(event: &'static str) -> Self {
         Self {
             event,
+            data: Value::Object(Map::new()),
             ..Self::default()
         }
     }
@@ -93,7 +94,7 @@ impl Event {
 
     /// With mediasoup's payload.
     pub fn with_data(mut self, data: Value) -> Self {
-        self.data = Some(data);
+        self.data = data;
         self
     }
 }

@@ -154,15 +154,13 @@ impl Service {
                 Observed::Volumes(volumes) => {
                     let volume = |(producer, dbov): &(Uuid, i8)| json!({ "producerId": producer, "volume": dbov });
                     let volumes: Vec<_> = volumes.iter().map(volume).collect();
-                    (
-                        "audiolevelobserver.volumes",
-                        Some(json!({ "volumes": volumes })),
-                    )
+                    let data = json!({ "volumes": volumes });
+                    ("audiolevelobserver.volumes", data)
                 }
-                Observed::Silence => ("audiolevelobserver.silence", None),
+                Observed::Silence => ("audiolevelobserver.silence", json!({})),
                 Observed::DominantSpeaker(producer) => {
                     let data = json!({ "producerId": producer });
-                    ("activespeakerobserver.dominantspeaker", Some(data))
+                    ("activespeakerobserver.dominantspeaker", data)
                 }
             };
             self.emit(Event {
