@@ -38,8 +38,10 @@ pub(crate) enum Arrival {
 pub(crate) struct NackList {
     missing: Vec<Missing>,
     highest: Option<u64>,
-    /// Smoothed time from asking to repair.
+    /// Smoothed time from asking to repair; begins with a guess.
     rtt: Duration,
+    /// The same of repairs alone.
+    measured_rtt: Option<Duration>,
 }
 
 impl NackList {
@@ -48,6 +50,7 @@ impl NackList {
             missing: Vec::with_capacity(MAX_MISSING),
             highest: None,
             rtt: INITIAL_RTT,
+            measured_rtt: None,
         }
     }
 
@@ -113,9 +116,9 @@ impl NackList {
         self.highest = None;
     }
 
-    /// Smoothed time from asking to repair.
-    pub(crate) fn rtt(&self) -> Duration {
-        self.rtt
+    /// Smoothed time from asking to repair, once something was repaired.
+    pub(crate) fn measured_rtt(&self) -> Option<Duration> {
+        self.measured_rtt
     }
 
     fn fill(&mut self, now: Timestamp, sequence: u64) -> Arrival {
@@ -128,7 +131,11 @@ impl NackList {
         let missing = self.missing.remove(index);
         if missing.retries == 1 {
             let sample = now.since(missing.last_ask);
-            self.rtt = (self.rtt * 7 + sample) / 8;
+            self.rtt = smoothed(self.rtt, sample);
+            self.measured_rtt = Some(
+                self.measured_rtt
+                    .map_or(sample, |rtt| smoothed(rtt, sample)),
+            );
         }
         if missing.retries == 0 {
             Arrival::Late
@@ -136,6 +143,10 @@ impl NackList {
             Arrival::Repaired
         }
     }
+}
+
+fn smoothed(rtt: Duration, sample: Duration) -> Duration {
+    (rtt * 7 + sample) / 8
 }
 
 #[cfg(test)]
@@ -160,8 +171,23 @@ mod tests {
         assert!(list.next_ask() > ms(10 + 100));
         list.ask(ms(200), &mut asked);
         assert_eq!(asked, [6, 6]);
+        assert_eq!(list.measured_rtt(), None);
         assert_eq!(list.received(ms(230), 6), Arrival::Repaired);
         assert_eq!(list.next_ask(), Timestamp::NEVER);
+    }
+
+    #[test]
+    fn the_time_that_repairs_take_is_told_once_there_is_one() {
+        let mut list = NackList::new();
+        for (lost, repaired_after, wanted) in [(2, 40, 40), (4, 80, 45)] {
+            list.received(ms(lost), lost - 1);
+            list.received(ms(lost), lost + 1);
+            let mut asked = Vec::new();
+            list.ask(ms(500), &mut asked);
+            assert_eq!(asked, [lost as u16]);
+            list.received(ms(500 + repaired_after), lost);
+            assert_eq!(list.measured_rtt(), Some(Duration::from_millis(wanted)));
+        }
     }
 
     #[test]

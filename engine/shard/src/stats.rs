@@ -143,7 +143,8 @@ impl Shard {
                 round_trip_time_ms: inbound
                     .nack
                     .as_ref()
-                    .map(|n| n.rtt().as_secs_f32() * 1000.0),
+                    .and_then(|nack| nack.measured_rtt())
+                    .map(|rtt| rtt.as_secs_f32() * 1000.0),
                 score: inbound.score,
                 bitrate_by_layer: encoding
                     .rates
