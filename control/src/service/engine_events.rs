@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 use uuid::Uuid;
-use weirgate_wire::{Event as EngineEvent, IceState, Layers, Tuple};
+use weirgate_wire::{Event as EngineEvent, IceState, Layers, Tuple, VideoOrientation};
 
 use super::{Service, State};
 use crate::{
     api::{ice_state_name, plain_rtcp_tuple, plain_tuple, selected_tuple},
     events::Event,
-    model::{Consumer, ConsumerLayers, ProducerScore},
+    model::{Consumer, ConsumerLayers, Owner, ProducerScore},
 };
 
 impl Service {
@@ -39,6 +39,10 @@ impl Service {
             EngineEvent::ProducerWanted { producer, spatial } => {
                 self.producer_wanted(state, producer, spatial);
             }
+            EngineEvent::ProducerOrientation {
+                producer,
+                orientation,
+            } => self.producer_turned(state, producer, orientation),
             EngineEvent::ConsumerScore {
                 consumer,
                 score,
@@ -135,23 +139,42 @@ impl Service {
                 score,
             })
             .collect();
-        let (transport, router) = (producer.transport, producer.router);
         let data = json!({ "score": producer.scores });
-        let Some(transport) = state.model.transports.get(&transport) else {
-            return;
-        };
+        let payload = json!({ "producerId": id, "score": data["score"] });
+        if let Some(owner) = self.tell_of_producer(state, id, "producer.score", data) {
+            state.rooms.tell_peer(&owner, "scoreChanged", &payload);
+        }
+    }
+
+    fn producer_turned(&self, state: &State, id: Uuid, orientation: VideoOrientation) {
+        let VideoOrientation {
+            camera,
+            flip,
+            rotation,
+        } = orientation;
+        let data = json!({ "camera": camera, "flip": flip, "rotation": rotation });
+        self.tell_of_producer(state, id, "producer.videoorientationchange", data);
+    }
+
+    /// Tells the event log of a producer; the peer whose it is, if it is one's.
+    fn tell_of_producer(
+        &self,
+        state: &State,
+        id: Uuid,
+        name: &'static str,
+        data: serde_json::Value,
+    ) -> Option<Owner> {
+        let producer = state.model.producers.get(&id)?;
+        let transport = state.model.transports.get(&producer.transport)?;
         let owner = transport.record.owner.as_ref();
         let event = Event {
-            router_id: Some(router),
+            router_id: Some(producer.router),
             transport_id: Some(transport.id),
             producer_id: Some(id),
-            ..Event::new("producer.score")
+            ..Event::new(name)
         };
-        if let Some(owner) = owner {
-            let payload = json!({ "producerId": id, "score": data["score"] });
-            state.rooms.tell_peer(owner, "scoreChanged", &payload);
-        }
         self.emit(event.of_peer(owner).with_data(data));
+        owner.cloned()
     }
 
     /// Tells the sender what somebody takes of its producer, so that it need not send the rest.
@@ -160,21 +183,11 @@ impl Service {
             return;
         };
         producer.wanted = Some(spatial);
-        let Some(transport) = state.model.transports.get(&producer.transport) else {
-            return;
-        };
-        let owner = transport.record.owner.as_ref();
-        if let Some(owner) = owner {
-            state.rooms.tell_wanted(owner, id, spatial);
-        }
-        let event = Event {
-            router_id: Some(producer.router),
-            transport_id: Some(transport.id),
-            producer_id: Some(id),
-            ..Event::new("producer.wantedlayerchange")
-        };
         let data = json!({ "spatialLayer": spatial });
-        self.emit(event.of_peer(owner).with_data(data));
+        let name = "producer.wantedlayerchange";
+        if let Some(owner) = self.tell_of_producer(state, id, name, data) {
+            state.rooms.tell_wanted(&owner, id, spatial);
+        }
     }
 
     fn consumer_scored(&self, state: &mut State, id: Uuid, score: u8, producer_score: u8) {

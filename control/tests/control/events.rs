@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message};
-use weirgate_wire::{AudioLevel, Event, IceState, Layers, Tuple};
+use weirgate_wire::{AudioLevel, Event, IceState, Layers, Tuple, VideoOrientation};
 
 use crate::support::{
     PATIENCE,
@@ -25,6 +25,7 @@ async fn find(
         let message = timeout(PATIENCE, stream.next()).await.expect(name);
         if let Some(Ok(Message::Text(text))) = message {
             let event: Value = serde_json::from_str(&text).unwrap();
+            assert!(event["data"].is_object(), "{event}");
             if event["event"] == name {
                 return event;
             }
@@ -79,6 +80,18 @@ async fn everything_that_happens_is_told() {
         (&params["ssrc"], &params["encodingIdx"]),
         (&json!(1000), &json!(0))
     );
+    host.engine.say(Event::ProducerOrientation {
+        producer,
+        orientation: VideoOrientation {
+            camera: true,
+            flip: false,
+            rotation: 270,
+        },
+    });
+    let turned = find(&mut events, "producer.videoorientationchange").await;
+    assert_eq!(turned["producerId"], *call.producer);
+    let wanted = json!({ "camera": true, "flip": false, "rotation": 270 });
+    assert_eq!(turned["data"], wanted);
     host.engine.say(Event::ConsumerScore {
         consumer,
         score: 9,

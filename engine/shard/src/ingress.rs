@@ -7,7 +7,7 @@ use std::time::Duration;
 use weirgate_packet::demux::DatagramClass;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_srtp::OpenError;
-use weirgate_wire::{Event, ExtensionKind, TraceDirection};
+use weirgate_wire::{Event, ExtensionKind, TraceDirection, VideoOrientation};
 
 use crate::clock::ClockMapping;
 use crate::counters::Counters;
@@ -21,6 +21,8 @@ use crate::{CrossingKind, Path, Timestamp, trace};
 
 /// When the loudness of talking sources is told.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
+/// At least so long is between two changes of a source's orientation that are told.
+const ORIENTATION_INTERVAL: Duration = LEVEL_INTERVAL;
 /// Bytes of the original sequence number before an RTX payload (RFC 4588 section 4).
 const OSN_BYTES: usize = 2;
 
@@ -191,6 +193,8 @@ impl Shard {
         }
         if is_audio {
             self.meter_level(now, stream.source, &packet);
+        } else if packet.marker() {
+            self.note_orientation(now, stream.source, &packet);
         }
         if let Some(transport) = transport {
             self.schedule(transport, ask_at);
@@ -277,6 +281,35 @@ impl Shard {
         if self.levels_at == Timestamp::NEVER {
             self.levels_at = now + LEVEL_INTERVAL;
         }
+    }
+
+    /// Tells where the last packet of a picture has it turned some other way than before.
+    fn note_orientation(&mut self, now: Timestamp, index: u32, packet: &RtpPacket<'_>) {
+        let Some(source) = self.sources.get_mut(index as usize) else {
+            return;
+        };
+        let Some(id) = source
+            .config
+            .extensions
+            .get(ExtensionKind::VideoOrientation)
+        else {
+            return;
+        };
+        let data = packet.extensions().find(|(found, _)| *found == id);
+        let Some((_, [byte, ..])) = data else {
+            return;
+        };
+        let orientation = VideoOrientation::from_byte(*byte);
+        if source.orientation == Some(orientation) || now < source.orientation_at {
+            return;
+        }
+        source.orientation = Some(orientation);
+        source.orientation_at = now + ORIENTATION_INTERVAL;
+        let producer = source.id();
+        self.emit(Event::ProducerOrientation {
+            producer,
+            orientation,
+        });
     }
 
     /// Tells the loudness of whoever was heard.

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use weirgate_congestion::allocator::LayerRate;
 use weirgate_layers::{Incoming, LayerReader, PacketLayers};
 use weirgate_packet::rtp::RtpPacket;
-use weirgate_wire::{Codec, ConsumerType, ExtensionKind, MediaKind, ProducerCodec, ProducerConfig};
+use weirgate_wire::{
+    Codec, ConsumerType, ExtensionKind, MediaKind, ProducerCodec, ProducerConfig, VideoOrientation,
+};
 
 use crate::clock::ClockMapping;
 use crate::config::Limits;
@@ -196,6 +198,10 @@ pub(crate) struct Source {
     pub(crate) level: LevelMeter,
     /// Some packet of the present talk was metered.
     pub(crate) level_listed: bool,
+    /// The orientation told last.
+    pub(crate) orientation: Option<VideoOrientation>,
+    /// Another one is told from here on.
+    pub(crate) orientation_at: Timestamp,
 }
 
 impl Source {
@@ -224,6 +230,8 @@ impl Source {
             traced: Traced::default(),
             level: LevelMeter::default(),
             level_listed: false,
+            orientation: None,
+            orientation_at: Timestamp::ZERO,
         }
     }
 

@@ -5,9 +5,11 @@
 
 mod sim;
 
+use std::time::Duration;
+
 use sim::*;
 use weirgate_packet::rtp::{ExtensionForm, RtpPacket, RtpWriter};
-use weirgate_wire::{ExtensionIds, ExtensionKind};
+use weirgate_wire::{Event, ExtensionIds, ExtensionKind, VideoOrientation};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -129,4 +131,71 @@ fn what_one_leg_has_not_is_left_out() {
             "{kind:?} not sent"
         );
     }
+}
+
+#[test]
+fn control_is_told_which_way_up_pictures_are_where_that_changes() {
+    let mut sim = Sim::new(1);
+    let sender = Peer::new(addr(1), &key(1));
+    let send = sim.plain(0, 1, sender.remote, Some(key(1)));
+    let mut producer = video_producer(1);
+    let kind = ExtensionKind::VideoOrientation;
+    let id = 7;
+    producer.extensions.set(kind, id);
+    sim.producer(0, send, producer.clone());
+    // Milliseconds, and what the last packet of a picture has: nothing, as where it is upright.
+    let turns: [(u64, Option<u8>); 7] = [
+        (0, None),
+        (300, Some(0)),
+        (600, Some(0b1001)),
+        (900, Some(0b1001)),
+        // Too soon after the last change, and told later.
+        (1_200, Some(0b0110)),
+        (1_210, Some(0b0011)),
+        (1_500, Some(0b0011)),
+    ];
+    let mut told = Vec::new();
+    let mut now_ms = 0;
+    for (sequence, (at_ms, data)) in (0..).zip(turns) {
+        sim.advance(Duration::from_millis(at_ms - now_ms));
+        now_ms = at_ms;
+        let extension = data.map(|byte| (id, vec![byte]));
+        let packet = picture(sequence, extension);
+        sim.deliver(0, plain_path(1, addr(1)), &sender.seal(&packet));
+        told.extend(sim.events.drain(..).filter_map(|event| match event {
+            Event::ProducerOrientation { orientation, .. } => Some((sequence, orientation)),
+            _ => None,
+        }));
+    }
+    let turned = |camera, flip, rotation| VideoOrientation {
+        camera,
+        flip,
+        rotation,
+    };
+    assert_eq!(
+        told,
+        [
+            (1, turned(false, false, 0)),
+            (2, turned(true, false, 90)),
+            (4, turned(false, true, 180)),
+            (6, turned(false, false, 270)),
+        ]
+    );
+}
+
+/// A picture of one packet.
+fn picture(sequence: u16, extension: Option<(u8, Vec<u8>)>) -> Vec<u8> {
+    let mut bytes = [0; 500];
+    let form = ExtensionForm::OneByte;
+    let timestamp = u32::from(sequence) * 3_000;
+    let mut writer =
+        RtpWriter::new(&mut bytes, true, PT, sequence, timestamp, MEDIA_SSRC, form).unwrap();
+    if let Some((id, data)) = extension {
+        writer.extension(id, &data).unwrap();
+    }
+    writer
+        .payload(&vp8_payload(sequence == 0, sequence))
+        .unwrap();
+    let len = writer.finish().unwrap().len;
+    bytes[..len].to_vec()
 }

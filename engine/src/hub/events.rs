@@ -69,6 +69,13 @@ impl Hub {
                 let producer = self.registry.producers.get_mut(producer)?;
                 producer.wanted = Some(*spatial);
             }
+            Event::ProducerOrientation {
+                producer,
+                orientation,
+            } => {
+                let producer = self.registry.producers.get_mut(producer)?;
+                producer.orientation = Some(*orientation);
+            }
             Event::ConsumerScore {
                 consumer,
                 score,
@@ -112,10 +119,10 @@ impl Hub {
         })
     }
 
-    /// The scores of a producer and what is wanted of it, which its snapshot has not.
-    pub(super) fn state_of_producer(&self, id: Uuid) -> [Option<Event>; 2] {
+    /// The scores of a producer, what is wanted of it and its orientation, which its snapshot has not.
+    pub(super) fn state_of_producer(&self, id: Uuid) -> Vec<Event> {
         let Some(producer) = self.registry.producers.get(&id) else {
-            return [None, None];
+            return Vec::new();
         };
         let scores = producer.scores.clone().map(|scores| Event::ProducerScore {
             producer: id,
@@ -125,13 +132,22 @@ impl Hub {
             producer: id,
             spatial,
         });
-        [scores, wanted]
+        let orientation = producer
+            .orientation
+            .map(|orientation| Event::ProducerOrientation {
+                producer: id,
+                orientation,
+            });
+        [scores, wanted, orientation]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The score and current layers of a consumer, which its snapshot has not.
-    pub(super) fn state_of_consumer(&self, id: Uuid) -> [Option<Event>; 2] {
+    pub(super) fn state_of_consumer(&self, id: Uuid) -> Vec<Event> {
         let Some(consumer) = self.registry.consumers.get(&id) else {
-            return [None, None];
+            return Vec::new();
         };
         let score = consumer
             .score
@@ -144,7 +160,7 @@ impl Hub {
             consumer: id,
             layers,
         });
-        [score, layers]
+        score.into_iter().chain(layers).collect()
     }
 }
 

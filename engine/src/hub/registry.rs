@@ -7,6 +7,7 @@ use uuid::Uuid;
 use weirgate_shard::{ShardNo, SocketId, SourceNo, WebRtcCredentials};
 use weirgate_wire::{
     ConsumerConfig, IceState, Layers, ObjectKind, ProducerConfig, Refusal, TraceTypes, Tuple,
+    VideoOrientation,
 };
 
 use super::refuse;
@@ -68,6 +69,8 @@ pub(super) struct Producer {
     pub(super) scores: Option<Vec<(u32, Option<String>, u8)>>,
     /// The highest layer wanted of it, once told.
     pub(super) wanted: Option<Option<u8>>,
+    /// The last one told.
+    pub(super) orientation: Option<VideoOrientation>,
 }
 
 pub(super) struct Consumer {

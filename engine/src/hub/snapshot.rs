@@ -1,7 +1,7 @@
 //! Everything control needs to build its model again, sent piece by piece as control reads.
 
 use uuid::Uuid;
-use weirgate_wire::{Answer, SnapshotBody, SnapshotObject, ToControl, TraceTypes};
+use weirgate_wire::{Answer, Event, SnapshotBody, SnapshotObject, ToControl, TraceTypes};
 
 use super::registry::{Transport, TransportBody};
 use super::{Hub, limits, refuse};
@@ -124,33 +124,29 @@ impl Hub {
     }
 
     fn send_piece(&mut self, piece: Piece, request: u64) {
+        let one = |message: Option<ToControl>| message.into_iter().collect::<Vec<_>>();
+        let events = |events: Vec<Event>| events.into_iter().map(ToControl::Event).collect();
         let messages = match piece {
-            Piece::Router(id) => [self.router_piece(id), None],
-            Piece::Transport(id) => [self.transport_piece(id), None],
-            Piece::Producer(id) => [self.producer_piece(id), None],
-            Piece::Consumer(id) => [self.consumer_piece(id), None],
+            Piece::Router(id) => one(self.router_piece(id)),
+            Piece::Transport(id) => one(self.transport_piece(id)),
+            Piece::Producer(id) => one(self.producer_piece(id)),
+            Piece::Consumer(id) => one(self.consumer_piece(id)),
             Piece::Note(key) => {
                 let blob = self.notes.get(&key).cloned();
-                [blob.map(|blob| ToControl::Note { key, blob }), None]
+                one(blob.map(|blob| ToControl::Note { key, blob }))
             }
             Piece::Answer => {
                 if let Some(link) = &mut self.link {
                     link.live = true;
                 }
                 let body = Ok(Answer::Done);
-                [Some(ToControl::Answer { id: request, body }), None]
+                one(Some(ToControl::Answer { id: request, body }))
             }
-            Piece::MissedOfTransport(id) => {
-                [self.missed_of_transport(id).map(ToControl::Event), None]
-            }
-            Piece::StateOfProducer(id) => self
-                .state_of_producer(id)
-                .map(|event| event.map(ToControl::Event)),
-            Piece::StateOfConsumer(id) => self
-                .state_of_consumer(id)
-                .map(|event| event.map(ToControl::Event)),
+            Piece::MissedOfTransport(id) => one(self.missed_of_transport(id).map(ToControl::Event)),
+            Piece::StateOfProducer(id) => events(self.state_of_producer(id)),
+            Piece::StateOfConsumer(id) => events(self.state_of_consumer(id)),
         };
-        for message in messages.into_iter().flatten() {
+        for message in messages {
             self.send(&message);
         }
     }

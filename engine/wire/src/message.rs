@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     AudioLevel, ConsumerConfig, EngineInfo, IceState, Layers, ObjectKind, ProducerConfig,
-    ShardCounters, SrtpKey, Stats, Trace, TraceTypes, Tuple,
+    ShardCounters, SrtpKey, Stats, Trace, TraceTypes, Tuple, VideoOrientation,
 };
 
 /// From control to engine.
@@ -436,6 +436,14 @@ pub enum Event {
         producer: Uuid,
         /// `(ssrc, rid, score)` of each encoding, in their order; SSRC 0 where nothing has come yet.
         scores: Vec<(u32, Option<String>, u8)>,
+    },
+    /// Which way up the pictures of a video producer are, when its sender first tells and where that
+    /// changes.
+    ProducerOrientation {
+        /// The producer.
+        producer: Uuid,
+        /// As they are now.
+        orientation: VideoOrientation,
     },
     /// A consumer's score changed.
     ConsumerScore {

@@ -105,6 +105,28 @@ impl ExtensionKind {
     }
 }
 
+/// What the video orientation extension says of a picture (3GPP TS 26.114, section 7.4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoOrientation {
+    /// It is of the back camera, or of a source that is none of the device's own cameras.
+    pub camera: bool,
+    /// It is mirrored.
+    pub flip: bool,
+    /// By how many degrees it is to be turned clockwise for display: 0, 90, 180 or 270.
+    pub rotation: u16,
+}
+
+impl VideoOrientation {
+    /// Reads the extension's data.
+    pub const fn from_byte(byte: u8) -> Self {
+        Self {
+            camera: byte & 0b1000 != 0,
+            flip: byte & 0b100 != 0,
+            rotation: (byte & 0b11) as u16 * 90,
+        }
+    }
+}
+
 /// The extension ids of one leg; an id of 0 means that the leg has not negotiated the kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtensionIds([u8; ExtensionKind::COUNT]);

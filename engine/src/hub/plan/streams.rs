@@ -41,6 +41,7 @@ impl Hub {
             abroad: Default::default(),
             scores: None,
             wanted: None,
+            orientation: None,
         });
         let command = CommandBody::CreateProducer {
             transport,

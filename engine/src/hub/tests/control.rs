@@ -1,7 +1,7 @@
 //! Control comes, goes, crashes, lags.
 
 use super::*;
-use weirgate_wire::{AudioLevel, IceState, Layers, SnapshotBody, Tuple};
+use weirgate_wire::{AudioLevel, IceState, Layers, SnapshotBody, Tuple, VideoOrientation};
 
 fn ice(state: IceState) -> Event {
     Event::Ice {
@@ -26,6 +26,13 @@ fn dtls() -> Event {
     Event::Dtls {
         transport: SENDER,
         datagram: vec![22; 100],
+    }
+}
+
+fn orientation() -> Event {
+    Event::ProducerOrientation {
+        producer: PRODUCER,
+        orientation: VideoOrientation::from_byte(0b1010),
     }
 }
 
@@ -71,6 +78,7 @@ fn a_new_control_gets_everything_parents_first_and_what_it_missed_after() {
         key: "room".to_owned(),
         blob: b"note".to_vec(),
     });
+    bench.event(0, orientation());
     bench.event(1, layers(0));
     bench.restart_control();
     bench.event(0, ice(IceState::Connected));
@@ -96,6 +104,7 @@ fn a_new_control_gets_everything_parents_first_and_what_it_missed_after() {
             "note",
             "answer",
             "event",
+            "event",
             "event"
         ]
     );
@@ -108,7 +117,8 @@ fn a_new_control_gets_everything_parents_first_and_what_it_missed_after() {
         SnapshotBody::Producer { transport: SENDER, config } if config.paused
     ));
     assert_eq!(told[7], ToControl::Event(ice(IceState::Completed)));
-    assert_eq!(told[8], ToControl::Event(layers(0)));
+    assert_eq!(told[8], ToControl::Event(orientation()));
+    assert_eq!(told[9], ToControl::Event(layers(0)));
 
     bench.event(0, dtls());
     bench.event(1, layers(1));
