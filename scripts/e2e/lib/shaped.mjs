@@ -1,4 +1,4 @@
-// A call with one sender beside the server and receivers behind links of their own.
+// A call with one sender beside the server, or behind a link too, and receivers behind links of their own.
 
 import { makeCamera } from "./camera.mjs";
 import { joinCall, launchChromium } from "./chromium.mjs";
@@ -15,13 +15,13 @@ const WIRE_FACTOR = 1.05;
 
 /**
  * Starts it. `links`: for each receiver what {@link makeFarHost} takes; `pages`: receivers behind each
- * of them (1); `sender`: query parameters of the sending page; `receiver`: gets the command that runs Chromium on a far
- * host, and gives what {@link launchChromium} takes.
+ * of them (1); `sender`: query parameters of the sending page; `uplink`: its link, beside the server without;
+ * `receiver`: gets the command that runs Chromium on a far host, and gives what {@link launchChromium} takes.
  */
-export async function startShapedCall({ links, pages = 1, sender, receiver = (executable) => ({ executable }) }) {
+export async function startShapedCall({ links, pages = 1, sender, uplink, receiver = (executable) => ({ executable }) }) {
   const call = new ShapedCall();
   try {
-    await call.start({ links, pages, sender, receiver });
+    await call.start({ links, pages, sender, uplink, receiver });
   } catch (error) {
     await call.stop();
     throw error;
@@ -34,12 +34,14 @@ class ShapedCall {
   browsers = [];
   receivers = [];
 
-  async start({ links, pages, sender, receiver }) {
+  async start({ links, pages, sender, uplink, receiver }) {
     for (const link of links) this.hosts.push(await makeFarHost(link));
+    this.senderHost = uplink && (await makeFarHost(uplink));
     this.server = await startServer({ host: this.hosts[0].near, token: "e2e-secret" });
     const query = { ...CAMERA, ...sender };
     this.camera = makeCamera({ size: query.video, fps: query.fps });
-    this.sender = await this.#join(await this.#launch({ flags: [this.camera.flag] }), "Sender", query);
+    const executable = this.senderHost?.wrap(CHROMIUM);
+    this.sender = await this.#join(await this.#launch({ executable, flags: [this.camera.flag] }), "Sender", query);
     const { id } = await until("the sender to send", async () => (await this.sender.state()).producers.find((it) => it.kind === "video"));
     this.producerId = id;
     for (const [index, host] of this.hosts.entries()) {
@@ -67,6 +69,28 @@ class ShapedCall {
   async received(receiver) {
     const video = [...(await receiver.received()).values()].find((it) => it.kind === "video");
     return video?.raw ?? { timestamp: Date.now() };
+  }
+
+  /** What the page of `receiver` knows of the one video that it gets. */
+  async video(receiver) {
+    return (await receiver.state()).consumers.find((it) => it.kind === "video");
+  }
+
+  /** Takes the video of `receiver` away. */
+  async dropVideo(receiver) {
+    const { id } = await this.video(receiver);
+    await this.server.api("DELETE", `/v1/consumers/${id}`);
+    await until("the consumer to go", async () => !(await this.video(receiver)), { interval: 20 });
+  }
+
+  /** Has `receiver` ask for the video again, on the same transport; gives the time until its first picture in ms. */
+  async takeVideo(receiver) {
+    await receiver.evaluate(`window.weirgate.session.subscriber.sync(["${this.producerId}"])`);
+    const { firstFrameMs } = await until("the first picture", async () => {
+      const video = await this.video(receiver);
+      return video?.firstFrameMs !== undefined && video;
+    }, { interval: 20 });
+    return Math.round(firstFrameMs);
   }
 
   /** Until the first receiver has a picture. */
@@ -116,6 +140,7 @@ class ShapedCall {
     for (const browser of this.browsers) await browser.close().catch(() => undefined);
     await this.server?.stop();
     for (const host of this.hosts) await host.stop();
+    await this.senderHost?.stop();
     this.camera?.remove();
   }
 }
