@@ -124,7 +124,8 @@ impl LayerRates {
     }
 
     fn roll_to(&mut self, bucket: u64) {
-        if bucket - self.current >= BUCKETS as u64 {
+        let is_first = self.current == 0;
+        if is_first || bucket - self.current >= BUCKETS as u64 {
             self.all = Ring::default();
             self.shared = Ring::default();
             self.quiet = [u8::MAX; CELLS];
@@ -236,6 +237,22 @@ mod tests {
             }
             assert!(rates.layers(at(start + 400)).next().unwrap().2.is_some());
         }
+    }
+
+    #[test]
+    fn the_time_before_a_stream_does_not_count_however_short_it_was() {
+        let mut rates = LayerRates::default();
+        for ms in (500..1_000).step_by(10) {
+            add(
+                &mut rates,
+                Timestamp::from_micros(ms * 1_000),
+                (0, 0),
+                false,
+                53,
+            );
+        }
+        let bps = rates.total_bps(Timestamp::from_micros(1_000_000)).unwrap();
+        assert!((90_000..=110_000).contains(&bps), "{bps}");
     }
 
     #[test]
