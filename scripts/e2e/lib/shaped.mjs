@@ -9,9 +9,8 @@ import { sleep, until } from "./wait.mjs";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 /** Large enough for three sizes. */
 const CAMERA = { video: "960x540", fps: 15, audio: "0" };
-/** What servers count are RTP packets; of those about so much is payload, and IP, UDP and SRTP come on top. */
-const PAYLOAD_PART = 0.97;
-const WIRE_FACTOR = 1.05;
+/** The server counts layers as paths carry them: so much on top of the payload of each packet. */
+const OVERHEAD_BYTES = 72;
 
 /**
  * Starts it. `links`: for each receiver what {@link makeFarHost} takes; `pages`: receivers behind each
@@ -100,9 +99,9 @@ class ShapedCall {
   }
 
   /**
-   * Over `duration` ms: what each receiver got, by the browser, what the sets of layers that one can
-   * receive were, by the server: `{name, payload, wire}`, the latter two in bit/s; and how often the sender
-   * was asked for a key frame, which everybody pays for.
+   * Over `duration` ms: what each receiver got, by the browser; what the sets of layers that one can
+   * receive were, by the server: `{name, rate}`; rates are bit/s of the path. And how often the sender was asked for
+   * a key frame, which everybody pays for.
    */
   async measure(duration) {
     const before = await this.#look();
@@ -145,7 +144,7 @@ class ShapedCall {
   }
 }
 
-/** `SPATIAL.TEMPORAL` → bit/s of RTP, each layer with those it depends on. */
+/** `SPATIAL.TEMPORAL` → bit/s, each layer with those it depends on. */
 function layerRates(stats) {
   const isSimulcast = stats.length > 1;
   const rates = stats.flatMap(({ bitrateByLayer = {} }, stream) =>
@@ -158,16 +157,18 @@ function meanRates(samples) {
   const names = [...new Set(samples.flatMap(Object.keys))].sort();
   return names.map((name) => {
     const rate = samples.reduce((sum, sample) => sum + (sample[name] ?? 0), 0) / samples.length;
-    return { name, payload: Math.round(rate * PAYLOAD_PART), wire: Math.round(rate * WIRE_FACTOR) };
+    return { name, rate: Math.round(rate) };
   });
 }
 
 function receivedRates(before, now) {
   const of = (name) => Number(now[name] ?? 0) - Number(before[name] ?? 0);
   const seconds = (now.timestamp - before.timestamp) / 1_000;
+  // Without what came again.
+  const packets = of("packetsReceived") - of("retransmittedPacketsReceived");
+  const bytes = of("bytesReceived") - of("retransmittedBytesReceived") + OVERHEAD_BYTES * packets;
   return {
-    // Without what came again.
-    rate: Math.round((8 * (of("bytesReceived") - of("retransmittedBytesReceived"))) / seconds),
+    rate: Math.round((8 * bytes) / seconds),
     height: now.frameHeight,
     frames: of("framesDecoded"),
     loss: of("packetsLost") / Math.max(1, of("packetsReceived") + of("packetsLost")),

@@ -30,7 +30,7 @@ export async function eachGetsWhatFits(call, tell) {
   for (const [index, receiver] of call.receivers.entries()) {
     const { pauses } = await seenPictures(receiver, FREEZE_MAX_MS);
     // The largest picture first, then the most frames: so they are sorted by their names.
-    const best = layers.findLast(({ wire }) => wire <= USABLE * RATES[index])?.payload ?? 0;
+    const best = layers.findLast(({ rate }) => rate <= USABLE * RATES[index])?.rate ?? 0;
     outcome.push({ link: RATES[index], best, ...received[index], pauses });
   }
   tell({ layers, receivers: outcome, keyFramesAskedFor });
