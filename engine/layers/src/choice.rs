@@ -199,14 +199,13 @@ impl Choice {
 
     /// The targets that can be decoded from this frame on, if it is sent.
     fn granted(&self, decisions: &Decisions, frame: &FrameLayers) -> Targets {
-        if frame.grants.is_empty() {
+        if frame.grants.is_empty() || !has_references(decisions, frame) {
             return Targets::NONE;
         }
         match frame.climb {
             Climb::Temporal => self.alive.climb_temporal(frame.grants),
             Climb::Spatial => self.alive.climb_spatial(frame.grants),
-            Climb::References if has_references(decisions, frame) => frame.grants,
-            Climb::References => Targets::NONE,
+            Climb::References => frame.grants,
         }
     }
 

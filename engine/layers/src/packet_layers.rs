@@ -2,10 +2,10 @@
 
 use crate::targets::{Layer, Targets};
 
-/// What a step up at a frame builds on.
+/// What a step up at a frame builds on, beside the frames it is known to refer to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Climb {
-    /// The frames it refers to.
+    /// Nothing.
     #[default]
     References,
     /// The next lower temporal layer.

@@ -60,6 +60,12 @@ impl Targets {
         Self(temporal_from(layer.temporal) << (TEMPORAL * layer.spatial as u32))
     }
 
+    /// From that spatial layer up, the targets of its temporal layer.
+    pub const fn of_temporal(layer: Layer) -> Self {
+        let column = EVERY_ROW << layer.temporal;
+        Self(Self::from(layer).0 & column)
+    }
+
     /// All targets up to a spatial layer.
     pub const fn up_to_spatial(spatial: u8) -> Self {
         Self(u32::MAX >> (TEMPORAL * (SPATIAL - 1 - Layer::new(spatial, 0).spatial as u32)))
@@ -178,6 +184,9 @@ mod tests {
                     for t in 0..8 {
                         let above = s >= spatial && t >= temporal;
                         assert_eq!(from.contains(l(s, t)), above);
+                        let is_of = s >= spatial && t == temporal;
+                        let of_temporal = Targets::of_temporal(l(spatial, temporal));
+                        assert_eq!(of_temporal.contains(l(s, t)), is_of);
                         assert_eq!(row.contains(l(s, t)), above && s == spatial);
                         let up_to = Targets::up_to_spatial(spatial);
                         assert_eq!(up_to.contains(l(s, t)), s <= spatial);

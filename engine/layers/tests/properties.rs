@@ -41,10 +41,11 @@ fn layered() -> impl Strategy<Value = Vec<Structure>> {
         Just(Between::KeyPictures),
         Just(Between::Never)
     ];
-    (codec, 1..=3u8, 1..=3u8, between, any::<bool>()).prop_map(
-        |(codec, spatial, temporal, between, flexible)| {
+    (codec, 1..=3u8, 1..=3u8, between, 0..3u8).prop_map(
+        |(codec, spatial, temporal, between, mode)| {
             vec![Structure {
-                flexible,
+                flexible: mode == 1,
+                grouped: mode == 2 && codec == Codec::Vp9,
                 ..Structure::new(codec, spatial, temporal, between)
             }]
         },

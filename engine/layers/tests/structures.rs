@@ -22,6 +22,14 @@ fn structures() -> Vec<Structure> {
         flexible: true,
         ..Structure::new(Codec::Vp9, 3, 3, Between::Always)
     });
+    for temporal in 2..=3 {
+        for between in [Between::Always, Between::KeyPictures] {
+            all.push(Structure {
+                grouped: true,
+                ..Structure::new(Codec::Vp9, 3, temporal, between)
+            });
+        }
+    }
     all.push(Structure {
         long_picture_id: false,
         ..Structure::new(Codec::Vp8, 1, 3, Between::Never)

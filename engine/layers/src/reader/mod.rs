@@ -33,13 +33,14 @@ pub struct Incoming<'a> {
     pub descriptor: Option<&'a [u8]>,
 }
 
-/// Reads the packets of one source stream. About 130 bytes, and some 5 KiB more from the first
-/// dependency structure on.
+/// Reads the packets of one source stream. About 140 bytes, and some 5 KiB more from the first
+/// dependency structure on, 80 bytes from VP9's first scalability structure on.
 #[derive(Debug, Default)]
 pub struct LayerReader {
     units: Units,
     pictures: Pictures,
     dependencies: Option<Box<Dependencies>>,
+    group: Option<Box<vp9::Group>>,
 }
 
 /// Counts pictures by timestamp, and knows how many spatial layers the last ones had.
@@ -65,7 +66,7 @@ impl LayerReader {
         };
         let mut layers = match packet.codec {
             Codec::Vp8 => vp8::read(&mut self.units, packet, is_key),
-            Codec::Vp9 => vp9::read(&mut self.units, packet),
+            Codec::Vp9 => vp9::read(&mut self.units, &mut self.group, packet),
             _ => self.read_plain(packet),
         };
         layers.begins_key_frame = is_key;

@@ -1,13 +1,34 @@
 //! VP9: spatial and temporal layers by the payload descriptor (RFC 9628 section 4.2).
 
-use weirgate_packet::payload::vp9::{Vp9Descriptor, Vp9Layer};
+use weirgate_packet::payload::vp9::{PictureGroup, Vp9Descriptor, Vp9Layer};
 
 use super::vp8::{extend, picture_number, small};
 use super::{Incoming, Units};
 use crate::packet_layers::{Climb, FrameLayers, PacketLayers};
 use crate::targets::{Layer, Targets};
 
-pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
+/// What pictures of non-flexible mode refer to, as the scalability structure tells. The switching-up bit
+/// does not: to some senders it speaks of the pictures after, to others, as older libwebrtc, of this one.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pictures: PictureGroup,
+    /// The unit of the first one.
+    start: u64,
+}
+
+/// Units before a picture to which it refers.
+#[derive(Debug, Clone, Copy, Default)]
+struct References {
+    near: u64,
+    has_far: bool,
+}
+
+/// `group` is what is known of the stream.
+pub(super) fn read(
+    units: &mut Units,
+    group: &mut Option<Box<Group>>,
+    packet: &Incoming<'_>,
+) -> PacketLayers {
     let Some(descriptor) = Vp9Descriptor::parse(packet.payload) else {
         return PacketLayers::default();
     };
@@ -26,6 +47,8 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
         return layers;
     };
     let layer = Layer::new(indices.spatial, indices.temporal);
+    let unit = layers.frame.unit;
+    note_group(group, packet.payload, &descriptor, unit);
     // It goes along with higher layers even where none refers to it (k-SVC): senders leave those out
     // where they are short of bits, and then there is a picture all the same, and one to go on with.
     let present = Targets::from(layer);
@@ -33,7 +56,16 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
         true => Targets::row_from(layer),
         false => present,
     };
-    let (grants, climb) = grants(&descriptor, indices, layer, needed);
+    let told = group
+        .as_deref()
+        .filter(|_| descriptor.inter_picture && !descriptor.flexible)
+        .and_then(|group| group.references(unit, indices.temporal));
+    let (grants, climb) = match told {
+        Some(_) if layer.temporal > 0 => (Targets::of_temporal(layer).and(needed), Climb::Temporal),
+        Some(_) => (Targets::NONE, Climb::References),
+        None => grants(&descriptor, indices, layer, needed),
+    };
+    let references = told.unwrap_or_default();
     layers.is_layered = true;
     layers.frame = FrameLayers {
         layer,
@@ -41,11 +73,62 @@ pub(super) fn read(units: &mut Units, packet: &Incoming<'_>) -> PacketLayers {
         needed,
         grants,
         climb,
+        references: references.near,
+        has_far_references: references.has_far,
         is_independent: !descriptor.inter_picture,
         available: Targets::ALL,
         ..layers.frame
     };
     layers
+}
+
+/// Keeps the newest structure. One that was lost with the beginning of a key picture would be counted from
+/// the wrong place.
+fn note_group(
+    group: &mut Option<Box<Group>>,
+    payload: &[u8],
+    descriptor: &Vp9Descriptor,
+    unit: u64,
+) {
+    let is_newer = group.as_deref().is_none_or(|group| unit > group.start);
+    if !is_newer {
+        return;
+    }
+    let told = descriptor.structure.map(|at| payload.get(at..));
+    match told.flatten().and_then(PictureGroup::parse) {
+        Some(pictures) => {
+            **group.get_or_insert_default() = Group {
+                pictures,
+                start: unit,
+            };
+        }
+        None if !descriptor.inter_picture && descriptor.spatial_layer() == 0 => {
+            if let Some(group) = group {
+                group.pictures = PictureGroup::default();
+            }
+        }
+        None => {}
+    }
+}
+
+impl Group {
+    /// `None` where it tells nothing of that picture.
+    fn references(&self, unit: u64, temporal: u8) -> Option<References> {
+        let ahead = unit.checked_sub(self.start)?;
+        let pictures = self.pictures.pictures();
+        let index = ahead.checked_rem(pictures.len() as u64)?;
+        let picture = pictures
+            .get(index as usize)
+            .filter(|picture| picture.temporal == temporal)?;
+        let mut references = References::default();
+        for back in picture.references.into_iter().filter(|&back| back > 0) {
+            match back {
+                1..=64 => references.near |= 1 << (back - 1),
+                _ => references.has_far = true,
+            }
+        }
+        Some(references)
+    }
 }
 
 /// What can be decoded from this frame on.

@@ -24,6 +24,10 @@ pub struct Structure {
     pub between: Between,
     /// Flexible mode of VP9.
     pub flexible: bool,
+    /// Non-flexible mode where the second T2 of a period refers to the first, too, and the switching-up bit
+    /// is set where a picture refers to the base layer alone, as in older libwebrtc: only the group of
+    /// pictures in the scalability structure tells where to go on.
+    pub grouped: bool,
     /// Bits of VP8's and VP9's picture id.
     pub long_picture_id: bool,
 }
@@ -36,6 +40,7 @@ impl Structure {
             temporal,
             between,
             flexible: false,
+            grouped: false,
             long_picture_id: true,
         }
     }
@@ -215,6 +220,9 @@ impl Encoder {
                 (2, true) => row[1].or(row[0]),
                 _ => row[0],
             });
+            if is_second && self.structure.grouped {
+                references.extend(row[2]);
+            }
             // Every other T1 of VP8 refers to the T1 before, too.
             let is_linked = self.structure.codec == Codec::Vp8 && self.periods % 2 == 1;
             if temporal == 1 && is_linked {
@@ -324,16 +332,19 @@ impl Encoder {
             Between::Never => false,
         };
         let flexible = self.structure.flexible;
-        let up = match flexible {
+        let grouped = self.structure.grouped;
+        let up = match flexible || grouped {
             true => frame.temporal > 0 && facts.refers_lower_only,
             false => frame.temporal == 0,
         };
+        let has_group = grouped && is_first && facts.is_key_picture && frame.spatial == 0;
         let mut bytes = vec![
             0x80 | u8::from(facts.inter_picture) << 6
                 | 0x20
                 | u8::from(flexible) << 4
                 | u8::from(is_first) << 3
                 | u8::from(is_last) << 2
+                | u8::from(has_group) << 1
                 | u8::from(is_top || !is_between),
         ];
         self.push_picture_id(&mut bytes);
@@ -356,7 +367,25 @@ impl Encoder {
                 bytes.push(diff << 1 | u8::from(index + 1 < earlier.len()));
             }
         }
+        if has_group {
+            self.push_group(&mut bytes);
+        }
         bytes
+    }
+
+    /// The scalability structure, with what each picture of a period refers to.
+    fn push_group(&self, bytes: &mut Vec<u8>) {
+        let pictures: &[(u8, &[u8])] = match self.structure.temporal {
+            1 => &[(0, &[1])],
+            2 => &[(0, &[2]), (1, &[1])],
+            _ => &[(0, &[4]), (2, &[1]), (1, &[2]), (2, &[1, 2])],
+        };
+        bytes.push((self.structure.spatial - 1) << 5 | 0x08);
+        bytes.push(pictures.len() as u8);
+        for (temporal, references) in pictures {
+            bytes.push(temporal << 5 | (references.len() as u8) << 2);
+            bytes.extend(*references);
+        }
     }
 
     /// No reference but to the base layer.

@@ -20,8 +20,8 @@ pub struct Vp9Descriptor {
     pub frame_begin: bool,
     /// E: a layer frame ends here.
     pub frame_end: bool,
-    /// V: a scalability structure is in the descriptor.
-    pub has_structure: bool,
+    /// V: where in the payload a scalability structure begins, for [`PictureGroup::parse`].
+    pub structure: Option<usize>,
     /// Z: no higher spatial layer refers to this frame.
     pub not_spatial_reference: bool,
     /// TID, U, SID and D.
@@ -64,7 +64,7 @@ impl Vp9Descriptor {
             flexible,
             frame_begin,
             frame_end,
-            has_structure,
+            structure: None,
             not_spatial_reference,
             layer: None,
             tl0_pic_idx: None,
@@ -85,7 +85,8 @@ impl Vp9Descriptor {
             skip_references(&mut reader)?;
         }
         if has_structure {
-            skip_structure(&mut reader)?;
+            descriptor.structure = Some(reader.position());
+            PictureGroup::read(&mut reader)?;
         }
         descriptor.len = reader.position();
         Some(descriptor)
@@ -99,6 +100,72 @@ impl Vp9Descriptor {
     /// Temporal layer; 0 where the stream has no layers.
     pub fn temporal_layer(&self) -> u8 {
         self.layer.map_or(0, |layer| layer.temporal)
+    }
+}
+
+/// Most pictures of a group told apart; senders' groups have 8 at most.
+pub const MAX_GROUP: usize = 16;
+
+/// A picture of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupPicture {
+    /// Temporal layer, 0–7.
+    pub temporal: u8,
+    /// P_DIFF: how many pictures before it those are that it refers to; 0 where there are fewer.
+    pub references: [u8; MAX_REFERENCES],
+}
+
+/// The pictures of non-flexible mode, which repeat: from the one with the scalability structure on
+/// (RFC 9628 section 4.2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PictureGroup {
+    pictures: [GroupPicture; MAX_GROUP],
+    len: u8,
+}
+
+impl PictureGroup {
+    /// That of a scalability structure; `None` where it names no pictures, or too many, or is cut.
+    pub fn parse(structure: &[u8]) -> Option<Self> {
+        Self::read(&mut Reader::new(structure))?
+    }
+
+    /// In the order of the stream.
+    pub fn pictures(&self) -> &[GroupPicture] {
+        self.pictures.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// Reads to the end of a structure; `None` where it is cut.
+    fn read(reader: &mut Reader<'_>) -> Option<Option<Self>> {
+        let head = reader.u8()?;
+        let spatial_layers = usize::from(head >> 5) + 1;
+        let has_resolutions = head & 0x10 != 0;
+        let has_pictures = head & 0x08 != 0;
+        if has_resolutions {
+            reader.skip(spatial_layers * 4)?;
+        }
+        let mut group = Self::default();
+        if has_pictures {
+            group.len = reader.u8()?;
+        }
+        for index in 0..usize::from(group.len) {
+            let head = reader.u8()?;
+            let mut picture = GroupPicture {
+                temporal: head >> 5,
+                ..GroupPicture::default()
+            };
+            for back in picture
+                .references
+                .iter_mut()
+                .take(usize::from(head >> 2 & 0x03))
+            {
+                *back = reader.u8()?;
+            }
+            if let Some(place) = group.pictures.get_mut(index) {
+                *place = picture;
+            }
+        }
+        let is_told = (1..=MAX_GROUP).contains(&usize::from(group.len));
+        Some(is_told.then_some(group))
     }
 }
 
@@ -124,24 +191,6 @@ fn skip_references(reader: &mut Reader<'_>) -> Option<()> {
         }
     }
     None
-}
-
-/// The scalability structure (RFC 9628 section 4.2.1).
-fn skip_structure(reader: &mut Reader<'_>) -> Option<()> {
-    let head = reader.u8()?;
-    let spatial_layers = usize::from(head >> 5) + 1;
-    let has_resolutions = head & 0x10 != 0;
-    let has_pictures = head & 0x08 != 0;
-    if has_resolutions {
-        reader.skip(spatial_layers * 4)?;
-    }
-    if has_pictures {
-        for _ in 0..reader.u8()? {
-            let references = reader.u8()? >> 2 & 0x03;
-            reader.skip(usize::from(references))?;
-        }
-    }
-    Some(())
 }
 
 /// True where the packet begins the lowest spatial layer of a picture that refers to none before.
@@ -175,7 +224,7 @@ mod tests {
                 flexible: false,
                 frame_begin: true,
                 frame_end: true,
-                has_structure: false,
+                structure: None,
                 not_spatial_reference: false,
                 layer: Some(Vp9Layer {
                     temporal: 1,
@@ -202,14 +251,39 @@ mod tests {
             0xfa, 0x05, 0x00, 0x03, 0x04, 0x38, 1, 64, 0, 180, 2, 128, 1, 104, 2, 0x04, 1, 0x20,
         ];
         let descriptor = Vp9Descriptor::parse(&payload).unwrap();
-        assert!(descriptor.flexible && descriptor.has_structure);
+        assert!(descriptor.flexible && descriptor.structure == Some(5));
         assert_eq!(descriptor.tl0_pic_idx, None);
         assert_eq!(descriptor.len, payload.len());
         for len in 0..payload.len() {
             assert_eq!(Vp9Descriptor::parse(&payload[..len]), None, "{len} bytes");
         }
+        let group = PictureGroup::parse(&payload[5..]).unwrap();
+        let picture = |temporal, first| GroupPicture {
+            temporal,
+            references: [first, 0, 0],
+        };
+        assert_eq!(group.pictures(), [picture(0, 1), picture(1, 0)]);
         let four_references = [0x50, 0x03, 0x03, 0x03, 0x02];
         assert_eq!(Vp9Descriptor::parse(&four_references), None);
+    }
+
+    #[test]
+    fn groups_of_no_or_too_many_pictures_are_none() {
+        assert_eq!(PictureGroup::parse(&[0x00]), None);
+        assert_eq!(PictureGroup::parse(&[0x08, 0]), None);
+        let mut many = vec![0x08, MAX_GROUP as u8];
+        many.resize(2 + MAX_GROUP, 0x20);
+        assert_eq!(
+            PictureGroup::parse(&many).unwrap().pictures().len(),
+            MAX_GROUP
+        );
+        many[1] += 1;
+        assert_eq!(PictureGroup::parse(&many), None, "cut");
+        many.push(0x20);
+        assert_eq!(PictureGroup::parse(&many), None);
+        let descriptor = [[0x0a].as_slice(), &many].concat();
+        let read = Vp9Descriptor::parse(&descriptor).unwrap();
+        assert_eq!(read.len, descriptor.len());
     }
 
     #[test]
