@@ -128,6 +128,8 @@ pub struct Tally {
     pub flows: u64,
     /// Flows that no packet came by.
     pub silent_flows: u64,
+    /// Flows of video whose first packet began no key frame, so that no decoder could start.
+    pub headless_flows: u64,
     /// Packets expected: from each flow's first to the last one sent.
     pub expected: u64,
     /// Different packets received.

@@ -4,7 +4,8 @@
 //!
 //! Down is at once. Up is only where the layer fits with a margin and has for a time, and for
 //! longer after a step up that did not last, so that an estimate which swings does not make the
-//! picture swing. A consumer that had all it wanted and wants more now does not wait.
+//! picture swing. A consumer that had all it wanted and wants more now does not wait; nor does one that had all
+//! there was and now there is more.
 
 use crate::{NEVER_US, millis};
 
@@ -297,7 +298,12 @@ impl Allocation {
             _ => self.trial,
         };
         let is_small = demand.bps_at(step) * SMALL_STEP <= target_bps;
-        let had_all = self.reason == Reason::Preferred && self.preferred != demand.preferred;
+        let had_all = match self.reason {
+            Reason::Preferred => self.preferred != demand.preferred,
+            // There is more now.
+            Reason::SourceAbsent => flaps == 0,
+            Reason::Bandwidth | Reason::Paused => false,
+        };
         let due_us = match had_all {
             true => now_us,
             false => fits_since_us + self.hold_us(flaps, is_small),

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use weirgate_congestion::allocator::Reason;
 use weirgate_packet::demux::DatagramClass;
 use weirgate_packet::rtp::RtpPacket;
 use weirgate_srtp::OpenError;
@@ -11,6 +12,7 @@ use weirgate_wire::{Event, ExtensionKind, TraceDirection, VideoOrientation};
 
 use crate::clock::ClockMapping;
 use crate::counters::Counters;
+use crate::history::PacketMeta;
 use crate::key_frames::Urgency;
 use crate::nack::Arrival;
 use crate::shard::Shard;
@@ -169,7 +171,7 @@ impl Shard {
             }
             return;
         }
-        encoding.last_packet = now;
+        let is_back = encoding.heard(now);
         encoding.count(now, &meta, packet.payload().len());
         self.counters.rtx_packets_repaired += u64::from(by_rtx);
         let mut ask_at = Timestamp::NEVER;
@@ -203,6 +205,9 @@ impl Shard {
             self.want_key_frame(now, stream.source, stream.encoding, Urgency::Now);
         }
         self.cross_media(now, stream, bytes, is_audio);
+        if is_back {
+            self.stream_is_back(now, stream.source, stream.encoding, &meta);
+        }
         self.arrive(stream.source, stream.encoding, sequence);
     }
 
@@ -229,14 +234,36 @@ impl Shard {
         let sequence = encoding.extend(packet.ssrc(), packet.sequence());
         let meta = source.meta(position, &packet, sequence, arrival);
         let encoding = &mut source.encodings[position];
-        encoding.last_packet = now;
+        let is_back = encoding.heard(now);
         encoding.count(now, &meta, packet.payload().len());
         if meta.layers.begins_key_frame() {
             encoding.key_frames.came(now);
         }
         if encoding.history.store(meta, &packet, &extensions) {
+            if is_back {
+                self.stream_is_back(now, index, encoding_index, &meta);
+            }
             self.arrive(index, encoding_index, sequence);
         }
+    }
+
+    /// Whoever waits for a stream that stopped takes it from its first packet on, where that fits: it
+    /// begins with a key frame, and another would have to be asked for.
+    fn stream_is_back(&mut self, now: Timestamp, index: u32, encoding: u8, meta: &PacketMeta) {
+        let begins_key_frame = meta.layers.begins_key_frame();
+        self.key_frame_is_here(index, encoding, begins_key_frame);
+        let mut position = 0;
+        while let Some(source) = self.sources.get(index as usize)
+            && let Some(&consumer) = source.consumers.get(position)
+        {
+            position += 1;
+            if let Some(consumer) = self.consumers.get(consumer as usize)
+                && consumer.allocation.reason == Reason::SourceAbsent
+            {
+                self.allocate(now, consumer.transport);
+            }
+        }
+        self.key_frame_is_here(index, encoding, false);
     }
 
     fn cross_media(&mut self, now: Timestamp, stream: StreamRef, bytes: &[u8], audio: bool) {

@@ -45,6 +45,8 @@ pub(crate) struct KeyFrameRequests {
     repeats: u8,
     /// The key frames that came are paid for by then.
     paid_at: Timestamp,
+    /// One begins with the packet at hand: none need be asked for.
+    is_here: bool,
 }
 
 impl KeyFrameRequests {
@@ -180,6 +182,15 @@ impl Shard {
         }
     }
 
+    /// Tells whether a key frame of a stream begins with the packet at hand.
+    pub(crate) fn key_frame_is_here(&mut self, index: u32, encoding: u8, is_here: bool) {
+        if let Some(source) = self.sources.get_mut(index as usize)
+            && let Some(stream) = source.encodings.get_mut(usize::from(encoding))
+        {
+            stream.key_frames.is_here = is_here;
+        }
+    }
+
     /// Somebody on this shard, or another, needs a key frame of a stream.
     pub(crate) fn want_key_frame(
         &mut self,
@@ -194,6 +205,9 @@ impl Shard {
         let Some(stream) = source.encodings.get_mut(usize::from(encoding)) else {
             return;
         };
+        if stream.key_frames.is_here {
+            return;
+        }
         if let Some(origin) = source.origin {
             if !stream.key_frames.pass_on(now, urgency) {
                 return;

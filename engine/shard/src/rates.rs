@@ -16,6 +16,8 @@ const CELLS: usize = SPATIAL_LAYERS * TEMPORAL_LAYERS;
 const BUCKETS: usize = 16;
 /// Buckets after which a layer of which nothing came is gone.
 const GONE_BUCKETS: u64 = 7;
+/// Buckets from which a rate is known.
+const MIN_BUCKETS: u64 = 2;
 /// A bucket is 2^17 µs, so that finding it takes no division.
 const BUCKET_SHIFT: u32 = 17;
 const BUCKET_US: u64 = 1 << BUCKET_SHIFT;
@@ -55,6 +57,17 @@ pub(crate) struct LayerRates {
     first: u64,
     /// Layers ever seen.
     cells_used: u16,
+    /// What it took when it was last heard, in bytes of so many buckets: it takes about that when it comes
+    /// back.
+    earlier: Sums,
+}
+
+/// Bytes of complete buckets, and how many these are.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sums {
+    all: Bytes,
+    shared: Bytes,
+    buckets: u64,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +83,11 @@ impl LayerRates {
     /// Takes note of a packet.
     pub(crate) fn add(&mut self, now: Timestamp, packet: Counted) {
         self.roll(now);
+        let is_back =
+            self.cells_heard == 0 && self.quiet.iter().all(|&q| u64::from(q) >= GONE_BUCKETS);
+        if is_back {
+            self.restart(self.current);
+        }
         let cell = cell(packet.layer);
         self.cells_used |= 1 << cell;
         self.cells_heard |= 1 << cell;
@@ -81,10 +99,15 @@ impl LayerRates {
     }
 
     /// Layers that are there, as `(spatial, temporal, bit/s)`, each with those it depends on, in
-    /// ascending order; `None` for a rate that is not known yet.
+    /// ascending order; `None` for a rate that is not known yet. Of a stream that is just back it is that of
+    /// before.
     pub(crate) fn layers(&mut self, now: Timestamp) -> impl Iterator<Item = (u8, u8, Option<u64>)> {
         self.roll(now);
         let known = self.known();
+        let sums = match known {
+            0..MIN_BUCKETS => self.earlier,
+            _ => self.sums(),
+        };
         (0..CELLS).filter_map(move |cell| {
             let is_gone = known >= GONE_BUCKETS && u64::from(self.quiet[cell]) >= GONE_BUCKETS;
             if self.cells_used & (1 << cell) == 0 || is_gone {
@@ -93,12 +116,13 @@ impl LayerRates {
             let (spatial, temporal) = (cell / TEMPORAL_LAYERS, cell % TEMPORAL_LAYERS);
             let below: u64 = (0..spatial)
                 .flat_map(|s| (0..=temporal).map(move |t| s * TEMPORAL_LAYERS + t))
-                .map(|below| u64::from(self.shared.complete[below]))
+                .map(|below| u64::from(sums.shared[below]))
                 .sum();
             let own: u64 = (spatial * TEMPORAL_LAYERS..=cell)
-                .map(|own| u64::from(self.all.complete[own]))
+                .map(|own| u64::from(sums.all[own]))
                 .sum();
-            Some((spatial as u8, temporal as u8, rate_bps(below + own, known)))
+            let bps = rate_bps(below + own, sums.buckets);
+            Some((spatial as u8, temporal as u8, bps))
         })
     }
 
@@ -107,6 +131,14 @@ impl LayerRates {
         self.roll(now);
         let complete = self.all.complete.iter();
         rate_bps(complete.map(|&bytes| u64::from(bytes)).sum(), self.known())
+    }
+
+    fn sums(&self) -> Sums {
+        Sums {
+            all: self.all.complete,
+            shared: self.shared.complete,
+            buckets: self.known(),
+        }
     }
 
     /// Buckets that are complete and count.
@@ -126,11 +158,7 @@ impl LayerRates {
     fn roll_to(&mut self, bucket: u64) {
         let is_first = self.current == 0;
         if is_first || bucket - self.current >= BUCKETS as u64 {
-            self.all = Ring::default();
-            self.shared = Ring::default();
-            self.quiet = [u8::MAX; CELLS];
-            self.cells_heard = 0;
-            self.first = bucket;
+            self.restart(bucket);
         } else {
             for filled in self.current..bucket {
                 let heard = std::mem::take(&mut self.cells_heard);
@@ -142,9 +170,21 @@ impl LayerRates {
                 }
                 self.all.complete_one(filled);
                 self.shared.complete_one(filled);
+                if heard != 0 {
+                    self.current = filled + 1;
+                    self.earlier = self.sums();
+                }
             }
         }
         self.current = bucket;
+    }
+
+    fn restart(&mut self, bucket: u64) {
+        self.all = Ring::default();
+        self.shared = Ring::default();
+        self.quiet = [u8::MAX; CELLS];
+        self.cells_heard = 0;
+        self.first = bucket;
     }
 }
 
@@ -177,9 +217,9 @@ const fn slot(bucket: u64) -> usize {
     bucket as usize % BUCKETS
 }
 
-/// The rate of so many bytes in so many buckets, from two on.
+/// The rate of so many bytes in so many buckets, if these are enough.
 fn rate_bps(bytes: u64, buckets: u64) -> Option<u64> {
-    (buckets >= 2).then(|| bytes * 8_000_000 / (buckets * BUCKET_US))
+    (buckets >= MIN_BUCKETS).then(|| bytes * 8_000_000 / (buckets * BUCKET_US))
 }
 
 fn cell(layer: Layer) -> usize {
@@ -227,15 +267,35 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_of_a_stream_that_just_began_or_came_back() {
+    fn nothing_is_known_of_a_stream_that_just_began() {
         let mut rates = LayerRates::default();
-        for start in [0, 5_000] {
-            add(&mut rates, at(start), (0, 0), false, 1_000);
-            assert_eq!(rates.layers(at(start)).next().unwrap().2, None);
-            for ms in (10..400).step_by(10) {
-                add(&mut rates, at(start + ms), (0, 0), false, 53);
+        add(&mut rates, at(0), (0, 0), false, 1_000);
+        assert_eq!(rates.layers(at(0)).next().unwrap().2, None);
+        for ms in (10..400).step_by(10) {
+            add(&mut rates, at(ms), (0, 0), false, 53);
+        }
+        assert!(rates.layers(at(400)).next().unwrap().2.is_some());
+    }
+
+    #[test]
+    fn one_that_comes_back_takes_what_it_took() {
+        let mut rates = LayerRates::default();
+        for ms in (0..2_000).step_by(10) {
+            add(&mut rates, at(ms), (0, 0), false, 53);
+        }
+        // Others may ask in between, or none.
+        for (gone, back) in [(2_000, 5_000), (5_000, 9_000)] {
+            if gone == 2_000 {
+                for ms in (gone..back).step_by(100) {
+                    rates.layers(at(ms)).count();
+                }
             }
-            assert!(rates.layers(at(start + 400)).next().unwrap().2.is_some());
+            add(&mut rates, at(back), (0, 0), false, 1_000);
+            let bps = rates.layers(at(back)).next().unwrap().2.unwrap();
+            assert!((90_000..=110_000).contains(&bps), "{bps}");
+            for ms in (10..2_000).step_by(10) {
+                add(&mut rates, at(back + ms), (0, 0), false, 53);
+            }
         }
     }
 

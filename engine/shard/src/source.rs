@@ -78,6 +78,12 @@ impl Encoding {
         }
     }
 
+    /// Something came; true where it had not been heard for so long that it counted as stopped.
+    pub(crate) fn heard(&mut self, now: Timestamp) -> bool {
+        let before = std::mem::replace(&mut self.last_packet, now);
+        now.since(before) > STOPPED
+    }
+
     /// Takes note of a packet that came.
     pub(crate) fn count(&mut self, now: Timestamp, meta: &PacketMeta, payload_len: usize) {
         if self.has_spatial_layers && meta.layers.begins_key_frame() {

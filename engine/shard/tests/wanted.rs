@@ -70,6 +70,38 @@ fn a_layer_that_fits_nowhere_is_not_wanted_until_it_may() {
 }
 
 #[test]
+fn a_layer_that_comes_back_is_taken_from_its_first_key_frame_on() {
+    let mut call = Call::new(&RATES_BPS);
+    let link = call.link(LinkConfig::default());
+    let receiver = call.receiver(link);
+    call.run_ms(10_000);
+    let shown = |call: &Call| call.receivers[receiver].shown.last().map(|it| it.stream);
+    assert_eq!(shown(&call), Some(2));
+    prefer(&mut call, receiver, 0);
+    call.run_ms(4_000);
+    let switch = |call: &mut Call, active| {
+        for stream in &mut call.camera.streams[1..] {
+            stream.active = active;
+        }
+    };
+    switch(&mut call, false);
+    call.run_ms(4_000);
+    let requests = |call: &Call| {
+        call.camera
+            .streams
+            .iter()
+            .map(|it| it.requests)
+            .sum::<u32>()
+    };
+    let before = requests(&call);
+    prefer(&mut call, receiver, 2);
+    switch(&mut call, true);
+    call.run_ms(400);
+    assert_eq!(shown(&call), Some(2));
+    assert_eq!(requests(&call), before, "a key frame came unasked");
+}
+
+#[test]
 fn what_other_shards_want_counts_until_they_want_it_no_more() {
     let mut sim = Sim::new(2);
     let sender = Peer::new(addr(1), &key(1));

@@ -101,6 +101,8 @@ pub struct FlowStats {
     pub key_frame_requests: u64,
     /// Key frames whose first packet came.
     pub key_frames: u64,
+    /// It carries video, and the first packet that came began no key frame.
+    pub is_headless: bool,
     /// From the request to the first packet, in ns.
     pub first_packet_ns: Option<u64>,
     /// From the request to the first packet of a key frame, in ns.
@@ -300,8 +302,11 @@ impl Flow {
         let latency = arrival_ns.saturating_sub(marker.intended_ns);
         lock(&self.config.latency).record(latency);
         let since_asked = arrival_ns.saturating_sub(self.config.asked_ns);
+        let is_first = self.stats.first_packet_ns.is_none();
         self.stats.first_packet_ns.get_or_insert(since_asked);
-        if marker.key_frame && begins_frame(self.config.format, payload) {
+        let begins_key_frame = marker.key_frame && begins_frame(self.config.format, payload);
+        self.stats.is_headless |= is_first && self.stats.is_video && !begins_key_frame;
+        if begins_key_frame {
             self.stats.key_frames += 1;
             self.stats.first_key_frame_ns.get_or_insert(since_asked);
         }
@@ -451,6 +456,17 @@ mod tests {
         let report = flow.reception_report(NS_PER_S).unwrap();
         // The duplicate counts as received, as RFC 3550 has it.
         assert_eq!((report.total_lost, report.fraction_lost), (2, 56));
+    }
+
+    #[test]
+    fn a_flow_that_does_not_begin_with_a_key_frame_is_noticed() {
+        for (first, is_headless) in [(0, false), (1, true)] {
+            let mut flow = flow();
+            for index in first..4 {
+                flow.on_media(&packet(index), 120, 0);
+            }
+            assert_eq!(flow.stats().is_headless, is_headless);
+        }
     }
 
     #[test]

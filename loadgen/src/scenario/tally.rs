@@ -17,6 +17,7 @@ impl Tally {
         self.merge(&Self {
             flows: 1,
             silent_flows: u64::from(flow.unique == 0),
+            headless_flows: u64::from(flow.is_headless),
             expected: flow.unique + lost,
             received: flow.unique,
             lost,
@@ -38,6 +39,7 @@ impl Tally {
     pub(super) fn merge(&mut self, other: &Self) {
         self.flows += other.flows;
         self.silent_flows += other.silent_flows;
+        self.headless_flows += other.headless_flows;
         self.expected += other.expected;
         self.received += other.received;
         self.lost += other.lost;

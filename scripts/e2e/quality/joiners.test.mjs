@@ -32,7 +32,10 @@ describe(`${JOINERS} joiners`, () => {
     assert.equal(participants.failed, 0, participants.failures[0]);
     assert.ok(participants.joined >= JOINERS, `${participants.joined} joined`);
     assert.equal(totals.silentFlows, 0, "receivers that got nothing");
+    // Each begins with a key frame, and nothing is missing from there on.
     assert.equal(times.firstKeyFrame.count, JOINERS, "receivers that got a key frame");
+    assert.equal(totals.headlessFlows, 0, "receivers whose first packet began no key frame");
+    assert.equal(totals.lost, 0, "packets lost");
     assert.ok(feedback.keyFrameRequests <= REQUESTS_MAX, `${feedback.keyFrameRequests} key frames asked for`);
   }));
 });
