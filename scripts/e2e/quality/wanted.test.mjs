@@ -7,7 +7,7 @@ import { farHostMissing } from "../lib/network.mjs";
 import { startShapedCall } from "../lib/shaped.mjs";
 import { sleep, until } from "../lib/wait.mjs";
 
-const ROUNDS = 10;
+const ROUNDS = 5;
 const BACK_MAX_MS = 500;
 /** Less is told after 3 s; then what is on its way has come. */
 const STOP_TIMEOUT_MS = 10_000;
@@ -40,7 +40,7 @@ for (const [name, query, top] of [
       assert.ok(Math.max(...pictureMs) < BACK_MAX_MS, `a picture after ${Math.max(...pictureMs)} ms`);
     }));
 
-    it("sends the top layer within 500 ms of who prefers it", { skip: top === 0, timeout: 200_000 }, (t) => judged(t, async (tell) => {
+    it("has the largest picture within 500 ms of who prefers it", { skip: top === 0, timeout: 200_000 }, (t) => judged(t, async (tell) => {
       const [receiver] = call.receivers;
       const packetMs = [];
       const pictureMs = [];
@@ -57,7 +57,7 @@ for (const [name, query, top] of [
         pictureMs.push(Math.round(performance.now() - began));
       }
       tell({ packetMs, pictureMs });
-      assert.ok(Math.max(...packetMs) < BACK_MAX_MS, `the first packet after ${Math.max(...packetMs)} ms`);
+      assert.ok(Math.max(...pictureMs) < BACK_MAX_MS, `its picture after ${Math.max(...pictureMs)} ms`);
     }));
 
     async function prefer(spatialLayer) {
