@@ -1,6 +1,8 @@
 //! Fan-out: stored packets are offered to the consumers of their source, and queued where they are
 //! taken. Packets of one source that came one right after the other, as those of a frame do, are
-//! offered together: what is known of a consumer is then looked up once for all of them.
+//! offered together: what is known of a consumer is then looked up once for all of them. And they are
+//! offered as late as can be, to one consumer right before what it takes leaves: what both look at is
+//! then near at hand.
 
 use weirgate_layers::Offer;
 use weirgate_wire::MediaKind;
@@ -30,11 +32,13 @@ struct OfferedPacket {
     meta: PacketMeta,
 }
 
-/// Packets of one source that are stored, and not yet offered.
+/// Packets of one source that are stored, and not yet offered to all of its takers.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     source: u32,
     packets: Vec<OfferedPacket>,
+    /// Takers they were offered to.
+    offered: usize,
 }
 
 impl Arrived {
@@ -42,7 +46,13 @@ impl Arrived {
         Self {
             source: 0,
             packets: Vec::with_capacity(MAX_PACKETS),
+            offered: 0,
         }
+    }
+
+    /// They were offered to some takers.
+    pub(crate) const fn is_under_way(&self) -> bool {
+        self.offered > 0
     }
 }
 
@@ -65,31 +75,36 @@ impl Shard {
     }
 
     /// Offers the packets that arrived to every consumer of their source on this shard that takes
-    /// any.
+    /// any, and was not offered them.
     pub(crate) fn fan_out(&mut self) {
-        if self.arrived.packets.is_empty() {
-            return;
+        while let Some(transport) = self.offer_to_next() {
+            if let Some(index) = transport {
+                self.dirty.push_back(index);
+            }
         }
-        let mut packets = std::mem::take(&mut self.arrived.packets);
-        let index = self.arrived.source;
-        let taker = |shard: &Self, position: usize| {
-            let source = shard.sources.get(index as usize)?;
-            source.takers.get(position).copied()
-        };
-        let mut position = 0;
-        while let Some(consumer) = taker(self, position) {
-            position += 1;
-            self.offer(consumer, &packets);
-        }
-        packets.clear();
-        self.arrived.packets = packets;
     }
 
-    /// Offers packets of its source to a consumer, and queues those that are taken.
-    fn offer(&mut self, index: u32, packets: &[OfferedPacket]) {
-        let Some(consumer) = self.consumers.get_mut(index as usize) else {
-            return;
+    /// Offers the packets that arrived to the next consumer; `None` when there is no more. Answers its
+    /// transport if that has something to send and is not listed for it.
+    pub(crate) fn offer_to_next(&mut self) -> Option<Option<u32>> {
+        let arrived = &mut self.arrived;
+        if arrived.packets.is_empty() {
+            return None;
+        }
+        let source = self.sources.get(arrived.source as usize);
+        let Some(&consumer) = source.and_then(|source| source.takers.get(arrived.offered)) else {
+            arrived.packets.clear();
+            arrived.offered = 0;
+            return None;
         };
+        arrived.offered += 1;
+        Some(self.offer(consumer))
+    }
+
+    /// Offers the packets that arrived to a consumer, and queues those that are taken.
+    fn offer(&mut self, index: u32) -> Option<u32> {
+        let packets = &self.arrived.packets;
+        let consumer = self.consumers.get_mut(index as usize)?;
         let transport_index = consumer.transport;
         if consumer.kind == MediaKind::Video {
             self.overload.note_offers(packets.len());
@@ -99,17 +114,13 @@ impl Shard {
                 // Goes on at a key frame.
                 consumer.interrupt();
                 self.counters.packets_shed += packets.len() as u64;
-                return;
+                return None;
             }
             consumer.cap(share == Share::Lowest);
         }
         let transport = self.transports.get_mut(transport_index as usize);
-        let Some(transport) = transport.filter(|transport| transport.can_send()) else {
-            return;
-        };
-        let Some(source) = self.sources.get(consumer.source as usize) else {
-            return;
-        };
+        let transport = transport.filter(|transport| transport.can_send())?;
+        let source = self.sources.get(consumer.source as usize)?;
         let mut offering = Offering {
             index,
             consumer,
@@ -125,12 +136,11 @@ impl Shard {
             }
         }
         let (layers_changed, is_queued) = (offering.layers_changed, offering.is_queued);
-        if is_queued && !std::mem::replace(&mut transport.dirty, true) {
-            self.dirty.push_back(transport_index);
-        }
+        let is_unlisted = is_queued && !std::mem::replace(&mut transport.dirty, true);
         if layers_changed {
             self.report_layers(index);
         }
+        is_unlisted.then_some(transport_index)
     }
 }
 

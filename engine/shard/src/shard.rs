@@ -70,6 +70,8 @@ pub struct Shard {
     pub(crate) releases: Wheel,
     /// Transports with something queued, first come first served.
     pub(crate) dirty: VecDeque<u32>,
+    /// The first of them has begun to leave.
+    is_leaving: bool,
     /// Answers and RTCP of this turn: they leave before media.
     pub(crate) prompt: TxBatch,
     /// What of a batch has no tag yet; empty between calls.
@@ -112,6 +114,7 @@ impl Shard {
             wheel: Wheel::new(now, TIMER_STEP_US),
             releases: Wheel::new(now, RELEASE_STEP_US),
             dirty: VecDeque::new(),
+            is_leaving: false,
             prompt: TxBatch::new(limits.prompt_bytes),
             tags: TagBatch::new(),
             port: CrossingPort::new(config.shard, limits.crossing_stock),
@@ -131,15 +134,16 @@ impl Shard {
 
     /// Takes datagrams as they came, all at one time.
     pub fn handle_datagrams(&mut self, now: Timestamp, batch: &mut [Datagram<'_>]) {
+        self.finish_fan_out();
         for datagram in batch {
             self.counters.datagrams_received += 1;
             self.on_datagram(now, datagram.path, datagram.bytes, None);
         }
-        self.fan_out();
     }
 
     /// Takes what another shard sent.
     pub fn handle_crossing(&mut self, now: Timestamp, crossing: &mut Crossing) {
+        self.finish_fan_out();
         self.counters.crossings_received += 1;
         let from = crossing.from;
         let bytes = crossing.buffer.get_mut(..crossing.len).unwrap_or_default();
@@ -192,11 +196,11 @@ impl Shard {
             }
             CrossingKind::FlowOwner { path, owner: None } => self.flows.unlearn(&path, from),
         }
-        self.fan_out();
     }
 
     /// Does what the hub asks; the answer is among the events.
     pub fn handle_command(&mut self, now: Timestamp, command: Command) {
+        self.fan_out();
         let token = command.token;
         if let Some(body) = self.execute(now, command.body) {
             // Answers are never dropped: the hub has as many requests under way as it wants.
@@ -206,6 +210,7 @@ impl Shard {
 
     /// Does what time brings.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.fan_out();
         let mut due = std::mem::take(&mut self.due);
         while self.wheel.pop_due(now, &mut due) {}
         for index in due.drain(..) {
@@ -238,25 +243,10 @@ impl Shard {
     /// Fills an empty batch with what is to be sent; false when there is nothing more.
     pub fn poll_transmit(&mut self, now: Timestamp, batch: &mut TxBatch) -> bool {
         self.move_prompt(batch);
-        while let Some(&index) = self.dirty.front() {
-            if let Some(transport) = self.transports.get_mut(index as usize) {
-                let mut gate = Gate {
-                    now,
-                    consumers: &mut self.consumers,
-                    sources: &self.sources,
-                    batch,
-                    tags: &mut self.tags,
-                    counters: &mut self.counters,
-                    tracer: &mut self.tracer,
-                    room_bytes: 0,
-                };
-                let Drained::Until(release) = drain(index, transport, &mut gate) else {
-                    break;
-                };
-                transport.dirty = false;
-                if release != Timestamp::NEVER {
-                    self.releases.insert(index, release);
-                }
+        while let Some(index) = self.next_to_leave() {
+            self.is_leaving = self.drain(now, index, batch) == Drained::BatchFull;
+            if self.is_leaving {
+                break;
             }
             self.dirty.pop_front();
         }
@@ -267,6 +257,51 @@ impl Shard {
             self.counters.datagrams_sent += u64::from(train.segments);
         }
         !batch.is_empty()
+    }
+
+    /// The transport at the front of those with something to send: one that began to leave goes on, then
+    /// come those of the consumers that take what arrived, then the others.
+    fn next_to_leave(&mut self) -> Option<u32> {
+        while !self.is_leaving
+            && let Some(transport) = self.offer_to_next()
+        {
+            if let Some(index) = transport {
+                self.dirty.push_front(index);
+                break;
+            }
+        }
+        self.dirty.front().copied()
+    }
+
+    fn drain(&mut self, now: Timestamp, index: u32, batch: &mut TxBatch) -> Drained {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return Drained::Until(Timestamp::NEVER);
+        };
+        let mut gate = Gate {
+            now,
+            consumers: &mut self.consumers,
+            sources: &self.sources,
+            batch,
+            tags: &mut self.tags,
+            counters: &mut self.counters,
+            tracer: &mut self.tracer,
+            room_bytes: 0,
+        };
+        let drained = drain(index, transport, &mut gate);
+        if let Drained::Until(release) = drained {
+            transport.dirty = false;
+            if release != Timestamp::NEVER {
+                self.releases.insert(index, release);
+            }
+        }
+        drained
+    }
+
+    /// Where a driver sent some of what arrived and not all, the rest is offered before anything changes.
+    fn finish_fan_out(&mut self) {
+        if self.arrived.is_under_way() {
+            self.fan_out();
+        }
     }
 
     /// Tells that the last `segments` datagrams of a train of `batch` did not leave: the estimate
