@@ -2,7 +2,7 @@
 //! taken. Packets of one source that came one right after the other, as those of a frame do, are
 //! offered together: what is known of a consumer is then looked up once for all of them. And they are
 //! offered as late as can be, to one consumer right before what it takes leaves: what both look at is
-//! then near at hand.
+//! then near at hand. Where more of a frame is about to come, that time is used to offer what there is.
 
 use weirgate_layers::Offer;
 use weirgate_wire::MediaKind;
@@ -27,6 +27,8 @@ struct OfferedPacket {
     encoding: u8,
     /// A decoder can start with it.
     is_entry: bool,
+    /// More of its frame comes after it.
+    is_part: bool,
     /// About what it takes to send.
     bytes: u16,
     meta: PacketMeta,
@@ -48,6 +50,11 @@ impl Arrived {
             packets: Vec::with_capacity(MAX_PACKETS),
             offered: 0,
         }
+    }
+
+    /// More of their frame is about to come.
+    pub(crate) fn is_part(&self) -> bool {
+        self.packets.last().is_some_and(|packet| packet.is_part)
     }
 
     /// They were offered to some takers.
@@ -217,6 +224,7 @@ fn offered(source: &Source, encoding: u8, sequence: u64) -> Option<OfferedPacket
     Some(OfferedPacket {
         encoding,
         is_entry: source.is_entry(stored.meta),
+        is_part: !source.is_audio() && !stored.meta.layers.marker(),
         bytes: queued_bytes(stored.payload.len()),
         meta: *stored.meta,
     })

@@ -139,6 +139,9 @@ impl Shard {
             self.counters.datagrams_received += 1;
             self.on_datagram(now, datagram.path, datagram.bytes, None);
         }
+        if self.arrived.is_part() {
+            self.fan_out();
+        }
     }
 
     /// Takes what another shard sent.
