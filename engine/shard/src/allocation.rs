@@ -9,6 +9,7 @@ use weirgate_wire::{Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::shard::Shard;
+use crate::ticks::EARLY;
 use crate::trace::Wanted;
 use crate::transport::Transport;
 
@@ -97,6 +98,7 @@ impl Shard {
         };
         if wishes.consumers.is_empty() {
             transport.allocate_at = Timestamp::NEVER;
+            transport.allocate_again_at = Timestamp::NEVER;
             return;
         }
         let mut allocations = std::mem::take(&mut wishes.allocations);
@@ -106,13 +108,19 @@ impl Shard {
         let target_bps = target_bps(now, transport, taken_bps, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
-        transport.allocate_at = if demands.iter().all(|demand| demand.paused) {
-            // Whoever goes on allocates.
-            Timestamp::NEVER
-        } else {
-            (now + INTERVAL).min(Timestamp::from_micros(again_us))
-        };
-        let allocate_at = transport.allocate_at;
+        let is_early = transport.allocate_at.since(now) <= EARLY;
+        let in_turn = if is_early { transport.allocate_at } else { now };
+        (transport.allocate_at, transport.allocate_again_at) =
+            if demands.iter().all(|demand| demand.paused) {
+                // Whoever goes on allocates.
+                (Timestamp::NEVER, Timestamp::NEVER)
+            } else {
+                (
+                    in_turn.max(now) + INTERVAL,
+                    Timestamp::from_micros(again_us),
+                )
+            };
+        let (allocate_at, again_at) = (transport.allocate_at, transport.allocate_again_at);
         let rate_bps = transport.traffic.rtp_sent.rate_bps(now);
         transport.repairs.set_rate(rate_bps.min(target_bps));
         let wanted_bps = wanted_bps(&demands);
@@ -131,7 +139,8 @@ impl Shard {
             self.apply(now, wish.consumer, allocation, layers, target_bps);
         }
         wishes.allocations = allocations;
-        self.schedule(index, allocate_at);
+        self.schedule_round(index, allocate_at);
+        self.schedule(index, again_at);
         self.trace_estimate(now, index, wanted);
     }
 

@@ -8,7 +8,7 @@ use weirgate_wire::Event;
 use crate::Timestamp;
 use crate::clock::{ClockMapping, ntp};
 use crate::shard::Shard;
-use crate::ticks::write_rtcp;
+use crate::ticks::{EARLY, write_rtcp};
 use crate::transport::Transport;
 
 /// Time between two rounds of reports of a transport, on average.
@@ -22,7 +22,7 @@ impl Shard {
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return Timestamp::NEVER;
         };
-        if transport.reports_at > now {
+        if transport.reports_at > now + EARLY {
             return transport.reports_at;
         }
         if transport.producers.is_empty() && transport.consumers.is_empty() {

@@ -16,6 +16,8 @@ use crate::transport::Transport;
 
 /// Time between two transport-wide feedback messages of a transport.
 pub(crate) const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+/// Rounds are made by so much sooner where the shard is awake anyway.
+pub(crate) const EARLY: Duration = Duration::from_millis(20);
 /// RTCP datagrams are kept under this, before sealing.
 const RTCP_BYTES: usize = 1200;
 /// Room for SRTCP's index and tag.
@@ -35,14 +37,29 @@ impl Shard {
         self.expire_consent(now, index);
         let mut next = self.repair_sources(now, index);
         next = next.min(self.send_feedback(now, index));
-        next = next.min(self.send_reports(now, index));
         next = next.min(self.poll_estimate(now, index));
-        next = next.min(self.choose_layers(now, index));
+        next = next.min(self.choose_layers_again(now, index));
         self.follow_estimate(index);
         if let Some(ice) = self.transports.get(index as usize).and_then(|t| t.ice()) {
             next = next.min(ice.consent_deadline());
         }
         self.schedule(index, next);
+    }
+
+    /// A transport's next round came up: reports, and the layers that there are now.
+    pub(crate) fn on_round_due(&mut self, now: Timestamp, index: u32) {
+        let Some(transport) = self.transports.get_mut(index as usize) else {
+            return;
+        };
+        if transport.round_at > now + EARLY {
+            // An entry left behind by a deadline that moved.
+            return;
+        }
+        transport.round_at = Timestamp::NEVER;
+        let next = self.send_reports(now, index);
+        let next = next.min(self.choose_layers(now, index));
+        self.follow_estimate(index);
+        self.schedule_round(index, next);
     }
 
     /// A transport can send from now on: its consumers begin.
@@ -112,10 +129,21 @@ impl Shard {
             let transport = shard.transports.get(index as usize);
             transport.map_or(Timestamp::NEVER, |transport| transport.allocate_at)
         };
-        if allocate_at(self) <= now {
+        if allocate_at(self) <= now + EARLY {
             self.allocate(now, index);
         }
         allocate_at(self)
+    }
+
+    fn choose_layers_again(&mut self, now: Timestamp, index: u32) -> Timestamp {
+        let again_at = |shard: &Self| {
+            let transport = shard.transports.get(index as usize);
+            transport.map_or(Timestamp::NEVER, |transport| transport.allocate_again_at)
+        };
+        if again_at(self) <= now {
+            self.allocate(now, index);
+        }
+        again_at(self)
     }
 
     /// NACKs and key frame requests of a transport's producers, and what is wanted of them; when more

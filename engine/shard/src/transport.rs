@@ -142,10 +142,13 @@ pub(crate) struct Transport {
     dtls_passed: (u8, Timestamp),
     pub(crate) reports_at: Timestamp,
     pub(crate) feedback_at: Timestamp,
-    /// When layers are chosen next.
+    /// When layers are chosen next: in some round, and where there is more to be had from a certain time on.
     pub(crate) allocate_at: Timestamp,
+    pub(crate) allocate_again_at: Timestamp,
     /// When the timer wheel brings it up next.
     pub(crate) scheduled: Timestamp,
+    /// When it has its next round.
+    pub(crate) round_at: Timestamp,
 }
 
 /// DTLS datagrams of one transport passed to control per second.
@@ -206,7 +209,9 @@ impl Transport {
             reports_at: Timestamp::NEVER,
             feedback_at: Timestamp::NEVER,
             allocate_at: Timestamp::NEVER,
+            allocate_again_at: Timestamp::NEVER,
             scheduled: Timestamp::NEVER,
+            round_at: Timestamp::NEVER,
         }
     }
 

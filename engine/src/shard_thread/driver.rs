@@ -133,11 +133,9 @@ impl Driver {
                     now = self.parts.clock.now();
                 }
             }
-            if self.parts.shard.poll_timeout() <= now {
-                self.refill();
-                self.parts.shard.handle_timeout(now);
-                self.deliver();
-            }
+            self.refill();
+            self.parts.shard.handle_timeout(now);
+            self.deliver();
             while let Some(path) = self.parts.shard.poll_settled() {
                 backend.connect_socket(path.socket, path.remote);
             }

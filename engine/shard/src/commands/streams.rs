@@ -216,7 +216,7 @@ impl Shard {
             && transport.reports_at == Timestamp::NEVER
         {
             transport.reports_at = now + REPORT_INTERVAL / 2;
-            self.schedule(index, now + REPORT_INTERVAL / 2);
+            self.schedule_round(index, now + REPORT_INTERVAL / 2);
         }
     }
 
