@@ -128,7 +128,10 @@ impl Choice {
             true => self.before.filter(|_| frame.unit >= self.before_since),
             false => self.layer,
         };
-        let is_sent = layer.is_some_and(|layer| frame.present.contains(layer));
+        let is_sent = layer.is_some_and(|layer| match is_older {
+            true => frame.present.contains(layer),
+            false => is_part(frame, layer, self.alive),
+        });
         if !is_sent && !is_older {
             self.alive = self.alive.without(frame.needed);
         }
@@ -158,7 +161,7 @@ impl Choice {
         self.settled = self.settled.or(self.layer);
         let is_sent = self
             .layer
-            .is_some_and(|layer| frame.present.contains(layer));
+            .is_some_and(|layer| is_part(frame, layer, reachable));
         if is_sent {
             self.last_sent = frame.picture;
             let spatial = frame.layer.spatial;
@@ -225,6 +228,13 @@ impl Choice {
         }
         is_last
     }
+}
+
+/// The frame is sent where `layer` is. What only goes along with that, and is nothing to it, is where it can
+/// be decoded: what it refers to may have been left out before there was that layer.
+fn is_part(frame: &FrameLayers, layer: Layer, decodable: Targets) -> bool {
+    let is_needed = frame.needed.contains(layer) || frame.layer.spatial == layer.spatial;
+    frame.present.contains(layer) && (is_needed || decodable.contains(frame.layer))
 }
 
 /// Everything the frame refers to was sent.

@@ -2,7 +2,7 @@
 
 mod model;
 
-use model::call::Call;
+use model::call::{Call, Way};
 use model::encoder::{Between, Structure};
 use weirgate_layers::Layer;
 use weirgate_wire::Codec;
@@ -109,6 +109,23 @@ fn a_picture_without_its_upper_layer_has_an_end_too() {
             call.receiver.assert_ends();
         }
     }
+}
+
+/// One picture had to do without it, before a layer came that does not refer to it.
+#[test]
+fn a_lower_layer_goes_along_only_where_it_can_be_decoded() {
+    let structure = Structure::new(Codec::Vp9, 3, 1, Between::Never);
+    let mut call = Call::new(&[structure], 5_233_368_002_972_791_323, true);
+    call.queue_limit = 27;
+    call.way = Way {
+        lost: 8,
+        late: 2,
+        swapped: 0,
+    };
+    call.target(0, 2, 2);
+    call.pictures(11);
+    call.finish();
+    call.assert_sound();
 }
 
 #[test]
