@@ -136,7 +136,7 @@ impl Stream {
             .rev()
             .find(|&len| writer.payload(&payload[..len]).is_some());
         assert!(fits > Some(0));
-        let written = writer.finish().unwrap();
+        let written = writer.finish();
         let len = match &peer.sealer {
             Some(sealer) => sealer
                 .seal_rtp(&mut bytes, written.header_len, written.len, index)

@@ -235,11 +235,15 @@ impl Splices {
     /// The splice the packet is part of.
     #[inline]
     pub(crate) fn find(&self, encoding: u8, sequence: u64) -> Option<Found> {
-        self.newest_first().find(|found| {
-            self.ring[found.0].as_ref().is_some_and(|splice| {
-                splice.encoding == encoding && (splice.first_in..splice.end_in).contains(&sequence)
-            })
-        })
+        let has = |found: &Found| {
+            let splice = self.ring[found.0].as_ref();
+            splice.is_some_and(|splice| splice.has(encoding, sequence))
+        };
+        let newest = Found(self.begun.wrapping_sub(1) % REMEMBERED);
+        if has(&newest) {
+            return Some(newest);
+        }
+        self.newest_first().find(has)
     }
 
     /// The splice leaves something out, or may.
@@ -250,9 +254,7 @@ impl Splices {
 
     /// The map of a layered splice, while it is remembered.
     pub(crate) fn map_mut(&mut self, found: Found) -> Option<&mut Map> {
-        let number = self.ring[found.0].as_ref()?.map;
-        let map = &mut self.maps.as_mut()?[number as usize % THINNED];
-        (map.number == number && number != 0).then_some(map)
+        map_of(&mut self.maps, self.ring[found.0].as_ref()?.map)
     }
 
     /// Takes a packet into the splice that is open, if it is part of that and nothing is to be
@@ -349,13 +351,23 @@ impl Splices {
     ) -> Option<Place> {
         let found = self.find(encoding, sequence)?;
         let splice = self.ring[found.0].as_ref()?;
-        let number = self.number(splice, sequence)?;
         if splice.left.is_none() {
+            splice.number(self.map(splice), sequence)?;
             self.first_to_leave(found, sequence, source_timestamp, layers, timestamp);
         }
-        let splice = self.ring[found.0].as_ref()?;
-        let place = self.place_of(splice, number, sequence, source_timestamp, layers)?;
-        self.note_left(found, sequence, layers, &place);
+        let splice = self.ring[found.0].as_mut()?;
+        let map = map_of(&mut self.maps, splice.map);
+        let place = splice.place(map.as_deref(), sequence, source_timestamp, layers)?;
+        if let Some(left) = &mut splice.left {
+            left.newest_in = left.newest_in.max(sequence);
+        }
+        if let Some(map) = map
+            && !place.is_filler
+        {
+            let unit = layers.frame.unit.checked_sub(splice.first_unit);
+            map.left_unit = map.left_unit.max(unit);
+        }
+        self.note_left(layers, &place);
         Some(place)
     }
 
@@ -372,8 +384,7 @@ impl Splices {
         if sequence > splice.left.as_ref()?.newest_in {
             return None;
         }
-        let number = self.number(splice, sequence)?;
-        self.place_of(splice, number, sequence, source_timestamp, layers)
+        splice.place(self.map(splice), sequence, source_timestamp, layers)
     }
 
     /// The source packet that left with that number, taken as the nearest to the highest given.
@@ -456,74 +467,13 @@ impl Splices {
         }
     }
 
-    /// The place of a packet with that number in a splice that something left by.
     #[inline]
-    fn place_of(
-        &self,
-        splice: &Splice,
-        number: u64,
-        sequence: u64,
-        source_timestamp: u32,
-        layers: &PacketLayers,
-    ) -> Option<Place> {
-        let left = splice.left.as_ref()?;
-        let units = layers.frame.unit.wrapping_sub(splice.first_unit);
-        let mut place = Place {
-            sequence: left.first_out + number,
-            timestamp: source_timestamp.wrapping_add(left.timestamp_delta),
-            marker: layers.marker,
-            joins_previous: false,
-            joins_next: false,
-            is_filler: false,
-            picture: left.first_picture.wrapping_add(units),
-            tl0: layers
-                .tl0
-                .map_or(0, |(_, tl0)| tl0.wrapping_add(left.tl0_delta)),
-        };
-        let Some(map) = self.map(splice) else {
-            return Some(place);
-        };
-        let item = sequence - splice.first_in;
-        place.marker = map.markers.has(item);
-        place.is_filler = map.fillers.has(item);
-        if layers.is_joinable {
-            place.joins_previous = map.joined.has(item);
-            place.joins_next = layers.ends_frame && !place.marker;
-        }
-        if layers.counts_pictures
-            && layers.frame.unit >= splice.first_unit
-            && let Some(pictures) = map.pictures.number(units)
-        {
-            place.picture = left.first_picture.wrapping_add(pictures);
-        }
-        Some(place)
-    }
-
-    /// How many packets of the splice go before this one; `None` where it was left out or that is
-    /// forgotten.
-    #[inline]
-    fn number(&self, splice: &Splice, sequence: u64) -> Option<u64> {
-        let item = sequence - splice.first_in;
-        match self.map(splice) {
-            Some(map) => map.drops.number(item),
-            None => (splice.map == 0).then_some(item),
-        }
-    }
-
-    #[inline]
-    fn note_left(&mut self, found: Found, sequence: u64, layers: &PacketLayers, place: &Place) {
+    fn note_left(&mut self, layers: &PacketLayers, place: &Place) {
         self.next_out = self.next_out.max(place.sequence + 1);
         if !self.has_left || (place.timestamp.wrapping_sub(self.newest_timestamp) as i32) > 0 {
             self.newest_timestamp = place.timestamp;
         }
         self.has_left = true;
-        let Some(splice) = &mut self.ring[found.0] else {
-            return;
-        };
-        let first_unit = splice.first_unit;
-        if let Some(left) = &mut splice.left {
-            left.newest_in = left.newest_in.max(sequence);
-        }
         if place.is_filler {
             return;
         }
@@ -533,10 +483,6 @@ impl Splices {
         }
         if layers.picture_number != PictureNumber::None {
             self.next_picture = self.next_picture.max(next_picture);
-        }
-        if let Some(map) = self.map_mut(found) {
-            let unit = layers.frame.unit.checked_sub(first_unit);
-            map.left_unit = map.left_unit.max(unit);
         }
     }
 
@@ -549,6 +495,7 @@ impl Splices {
         (map.number == splice.map).then_some(map)
     }
 
+    #[inline]
     fn newest_first(&self) -> impl Iterator<Item = Found> + use<> {
         let begun = self.begun;
         (1..=begun.min(REMEMBERED)).map(move |back| Found((begun - back) % REMEMBERED))
@@ -560,6 +507,75 @@ impl Splice {
     fn end_of_left(&self) -> u64 {
         self.left.map_or(self.first_in, |left| left.newest_in + 1)
     }
+
+    #[inline]
+    fn has(&self, encoding: u8, sequence: u64) -> bool {
+        self.encoding == encoding && (self.first_in..self.end_in).contains(&sequence)
+    }
+
+    /// How many packets of the splice go before this one; `None` where it was left out or that is
+    /// forgotten.
+    #[inline]
+    fn number(&self, map: Option<&Map>, sequence: u64) -> Option<u64> {
+        let item = sequence - self.first_in;
+        match map {
+            Some(map) => map.drops.number(item),
+            None => (self.map == 0).then_some(item),
+        }
+    }
+
+    /// The place of a packet, where something left by the splice.
+    #[inline]
+    fn place(
+        &self,
+        map: Option<&Map>,
+        sequence: u64,
+        source_timestamp: u32,
+        layers: &PacketLayers,
+    ) -> Option<Place> {
+        let number = self.number(map, sequence)?;
+        let left = self.left.as_ref()?;
+        let units = layers.frame.unit.wrapping_sub(self.first_unit);
+        let mut place = Place {
+            sequence: left.first_out + number,
+            timestamp: source_timestamp.wrapping_add(left.timestamp_delta),
+            marker: layers.marker,
+            joins_previous: false,
+            joins_next: false,
+            is_filler: false,
+            picture: left.first_picture.wrapping_add(units),
+            tl0: layers
+                .tl0
+                .map_or(0, |(_, tl0)| tl0.wrapping_add(left.tl0_delta)),
+        };
+        let Some(map) = map else {
+            return Some(place);
+        };
+        let item = sequence - self.first_in;
+        place.marker = map.markers.has(item);
+        place.is_filler = map.fillers.has(item);
+        if layers.is_joinable {
+            place.joins_previous = map.joined.has(item);
+            place.joins_next = layers.ends_frame && !place.marker;
+        }
+        if layers.counts_pictures
+            && layers.frame.unit >= self.first_unit
+            && let Some(pictures) = map.pictures.number(units)
+        {
+            place.picture = left.first_picture.wrapping_add(pictures);
+        }
+        Some(place)
+    }
+}
+
+/// The map with that number, while it is remembered.
+#[inline]
+fn map_of(maps: &mut Option<Box<[Map; THINNED]>>, number: u32) -> Option<&mut Map> {
+    if number == 0 {
+        return None;
+    }
+    let map = &mut maps.as_mut()?[number as usize % THINNED];
+    (map.number == number).then_some(map)
 }
 
 impl Map {

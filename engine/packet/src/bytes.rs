@@ -103,6 +103,13 @@ impl<'a> SlotWriter<'a> {
         Some(())
     }
 
+    /// Sets bits of what was written at `offset`.
+    #[inline]
+    pub(crate) fn set(&mut self, offset: usize, bits: u8) -> Option<()> {
+        *self.slot[..self.len].get_mut(offset)? |= bits;
+        Some(())
+    }
+
     /// Puts `data` at `offset` and moves what follows up.
     pub(crate) fn insert(&mut self, offset: usize, data: &[u8]) -> Option<()> {
         let end = self.len.checked_add(data.len())?;

@@ -2,7 +2,7 @@
 
 use weirgate_layers::{Place, joined_header, rewrite};
 use weirgate_packet::rtp::RtpWritten;
-use weirgate_wire::{ExtensionKind, MediaKind, TracedPacket};
+use weirgate_wire::{ExtensionKind, TracedPacket};
 
 use crate::Timestamp;
 use crate::as_sent::Decided;
@@ -26,16 +26,8 @@ pub(crate) struct Draft {
     original: Option<u16>,
     /// Id and data of the extension, where the receiver is to be told something new.
     playout_delay: Option<(u8, [u8; 3])>,
-    pub(crate) padding: Padding,
-}
-
-/// How much padding a packet has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Padding {
-    /// As much.
-    Exactly(u8),
-    /// What makes it as long as those it leaves with.
-    ToEqualSize,
+    /// Where it was decided when it left for the first time, or is none.
+    pub(crate) padding: Option<u8>,
 }
 
 impl Draft {
@@ -65,10 +57,7 @@ impl Draft {
             },
             transport_sequence: next_transport_sequence(consumer, transport),
             original: None,
-            padding: match consumer.kind {
-                MediaKind::Video => Padding::ToEqualSize,
-                MediaKind::Audio => Padding::Exactly(0),
-            },
+            padding: None,
             place,
         })
     }
@@ -100,7 +89,7 @@ impl Draft {
                 transport_sequence,
                 original: Some(place.sequence as u16),
                 playout_delay,
-                padding: Padding::Exactly(0),
+                padding: Some(0),
                 place,
             });
         }
@@ -118,7 +107,7 @@ impl Draft {
             transport_sequence: decided.transport_sequence,
             original: None,
             playout_delay: None,
-            padding: Padding::Exactly(decided.padding),
+            padding: Some(decided.padding),
             place,
         })
     }
@@ -150,7 +139,7 @@ impl Draft {
         }
         if self.place.is_filler {
             writer.padding(1)?;
-            return Some((writer.finish()?, 0));
+            return Some((writer.finish(), 0));
         }
         let mut media = packet.payload;
         if let (header, header_len @ 1..) = joined_header(media, &self.place) {
@@ -161,7 +150,7 @@ impl Draft {
         let unpadded_len = writer.written_len();
         let padding = padding_of(unpadded_len);
         writer.padding(padding)?;
-        let written = writer.finish()?;
+        let written = writer.finish();
         let payload = slot.get_mut(written.header_len + payload_offset..unpadded_len)?;
         let meta = packet.meta;
         rewrite(payload, &meta.layers, &self.place);

@@ -137,12 +137,13 @@ impl History {
         {
             return None;
         }
-        let start = slot.start as usize;
-        let middle = start + usize::from(slot.carried_len);
+        let (start, carried_len) = (slot.start as usize, usize::from(slot.carried_len));
+        let len = carried_len + usize::from(slot.payload_len);
+        let (carried, payload) = self.bytes[start..start + len].split_at(carried_len);
         Some(StoredPacket {
             meta: &slot.meta,
-            carried: &self.bytes[start..middle],
-            payload: &self.bytes[middle..middle + usize::from(slot.payload_len)],
+            carried,
+            payload,
         })
     }
 

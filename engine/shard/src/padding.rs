@@ -214,7 +214,7 @@ impl Blank<'_> {
         }
         writer.payload(payload)?;
         writer.padding(padding)?;
-        writer.finish()
+        Some(writer.finish())
     }
 }
 

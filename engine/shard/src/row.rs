@@ -5,18 +5,18 @@
 use weirgate_congestion::PacketKind;
 use weirgate_packet::rtp::RtpWritten;
 use weirgate_srtp::{Sealer, TagBatch};
-use weirgate_wire::{MediaKind, ObjectKind, TraceDirection};
+use weirgate_wire::{ObjectKind, TraceDirection};
 
 use crate::Timestamp;
 use crate::as_sent::Decided;
 use crate::consumer::{Consumer, LegTypes};
 use crate::counters::Counters;
 use crate::departure::{Outcome, next_of};
-use crate::draft::{Draft, Padding};
+use crate::draft::Draft;
 use crate::equal_sizes;
 use crate::history::StoredPacket;
 use crate::net::Outgoing;
-use crate::queue::{Departure, Lane, Purpose};
+use crate::queue::{Departure, Lane};
 use crate::source::Source;
 use crate::trace::{Subject, Tracer, packet_info};
 use crate::transport::Transport;
@@ -88,35 +88,22 @@ impl Row<'_, '_> {
         let Some(slot) = self.out.batch.slot(packet.payload.len() + OVERHEAD_BYTES) else {
             return Outcome::BatchFull;
         };
+        let (now, encoding, source) = (self.now, departure.encoding, self.source);
         let (consumer, transport) = (&mut *self.consumer, &mut *self.transport);
-        let draft = if departure.purpose == Purpose::Media {
-            let encoding = departure.encoding;
-            Draft::media(
-                self.now,
-                encoding,
-                packet,
-                types,
-                consumer,
-                self.source,
-                transport,
-            )
+        let is_repair = self.lane == Lane::Repair;
+        let draft = if is_repair {
+            Draft::resend(now, encoding, packet, types, consumer, transport)
         } else {
-            Draft::resend(
-                self.now,
-                departure.encoding,
-                packet,
-                types,
-                consumer,
-                transport,
-            )
+            Draft::media(now, encoding, packet, types, consumer, source, transport)
         };
         let Some(draft) = draft else {
             return Outcome::Done;
         };
         let overhead = transport.sealer.as_ref().map_or(0, Sealer::rtp_overhead);
-        let padding_of = |len: usize| match draft.padding {
-            Padding::Exactly(padding) => padding,
-            Padding::ToEqualSize => {
+        let padding_of = |len: usize| match (draft.padding, self.lane) {
+            (Some(decided), _) => decided,
+            (None, Lane::Audio) => 0,
+            (None, _) => {
                 let len = len + overhead;
                 let wanted = train
                     .filter(|&train| len <= train)
@@ -128,7 +115,7 @@ impl Row<'_, '_> {
             consumer.discarded += 1;
             return Outcome::Done;
         };
-        if let (Some(as_sent), Purpose::Media) = (&mut consumer.as_sent, departure.purpose) {
+        if let Some(as_sent) = consumer.as_sent.as_mut().filter(|_| !is_repair) {
             let decided = Decided {
                 transport_sequence: draft.transport_sequence,
                 padding,
@@ -157,7 +144,7 @@ impl Row<'_, '_> {
         }
         sum.packets += 1;
         sum.bytes += len as u64;
-        self.note(departure, packet, &draft, written, len);
+        self.note(packet, encoding, &draft, written, len);
         Outcome::Done
     }
 
@@ -165,23 +152,23 @@ impl Row<'_, '_> {
     #[inline]
     fn note(
         &mut self,
-        departure: Departure,
         packet: StoredPacket<'_>,
+        encoding: u8,
         draft: &Draft,
         written: RtpWritten,
         len: usize,
     ) {
         let consumer = &mut *self.consumer;
-        let kind = match (departure.purpose, consumer.kind) {
-            (Purpose::Repair, _) => PacketKind::Rtx,
-            (Purpose::Media, MediaKind::Audio) => PacketKind::Audio,
-            (Purpose::Media, MediaKind::Video) => PacketKind::Video,
+        let kind = match self.lane {
+            Lane::Audio => PacketKind::Audio,
+            Lane::Repair => PacketKind::Rtx,
+            Lane::Video => PacketKind::Video,
         };
         let transport_sequence = draft.transport_sequence;
         self.transport
             .note_sent(self.now, transport_sequence, len, kind);
         let is_key_frame = packet.meta.layers.begins_key_frame();
-        if departure.purpose == Purpose::Media {
+        if self.lane != Lane::Repair {
             if !draft.place.is_filler {
                 consumer.payload_octets += packet.payload.len() as u64;
                 consumer.key_frames += u64::from(is_key_frame);
@@ -190,7 +177,7 @@ impl Row<'_, '_> {
             consumer.note_departure(self.now, draft.place.timestamp);
         }
         if let Some(trace) = consumer.traced.packet(is_key_frame) {
-            let packet = draft.traced(packet, departure.encoding, written);
+            let packet = draft.traced(packet, encoding, written);
             let subject = Subject {
                 kind: ObjectKind::Consumer,
                 id: consumer.config.id,
@@ -248,6 +235,8 @@ fn stored<'a>(
 ) -> Option<(StoredPacket<'a>, LegTypes)> {
     let encoding = source.encodings.get(usize::from(departure.encoding));
     let packet = encoding.and_then(|encoding| encoding.history.get(departure.sequence));
-    counters.departures_expired += u64::from(packet.is_none());
+    if packet.is_none() {
+        counters.departures_expired += 1;
+    }
     consumer.for_its_leg(packet?)
 }

@@ -64,7 +64,7 @@ fn packet(sequence: u16, ids: &ExtensionIds, form: ExtensionForm) -> Vec<u8> {
     writer
         .payload(&vp8_payload(sequence == 0, sequence))
         .unwrap();
-    let len = writer.finish().unwrap().len;
+    let len = writer.finish().len;
     bytes[..len].to_vec()
 }
 

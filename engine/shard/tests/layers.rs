@@ -209,7 +209,7 @@ fn written(packet: &Packet) -> Vec<u8> {
         writer.extension(DESCRIPTOR_ID, descriptor).unwrap();
     }
     writer.payload(&packet.payload).unwrap();
-    let len = writer.finish().unwrap().len;
+    let len = writer.finish().len;
     slot[..len].to_vec()
 }
 

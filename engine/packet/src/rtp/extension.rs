@@ -1,9 +1,9 @@
 //! Header extension elements in their one-byte and two-byte forms (RFC 8285 sections 4.2, 4.3).
 
 /// Profile of the one-byte form.
-pub(super) const ONE_BYTE_PROFILE: u16 = 0xbede;
+const ONE_BYTE_PROFILE: u16 = 0xbede;
 /// Profile of the two-byte form; its low four bits are up to the application.
-pub(super) const TWO_BYTE_PROFILE: u16 = 0x1000;
+const TWO_BYTE_PROFILE: u16 = 0x1000;
 const TWO_BYTE_PROFILE_MASK: u16 = 0xfff0;
 const PADDING: u8 = 0;
 /// The identifier of the one-byte form that ends the block.
@@ -24,6 +24,22 @@ impl ExtensionForm {
         match self {
             Self::OneByte => 1 <= id && id < ONE_BYTE_STOP_ID && 1 <= len && len <= 16,
             Self::TwoByte => 1 <= id && len <= 255,
+        }
+    }
+
+    /// What the block begins with.
+    pub(super) const fn profile(self) -> u16 {
+        match self {
+            Self::OneByte => ONE_BYTE_PROFILE,
+            Self::TwoByte => TWO_BYTE_PROFILE,
+        }
+    }
+
+    /// Bytes of an element before its data.
+    pub(super) const fn element_header_len(self) -> usize {
+        match self {
+            Self::OneByte => 1,
+            Self::TwoByte => 2,
         }
     }
 }

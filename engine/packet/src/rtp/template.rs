@@ -1,8 +1,6 @@
 //! The part of the header that all packets of a stream have in common.
 
-use super::write::Part;
-use super::{EXTENSION_BIT, ExtensionForm, FIXED_HEADER_LEN, MARKER_BIT, RtpWriter, VERSION};
-use crate::bytes::SlotWriter;
+use super::{ExtensionForm, FIXED_HEADER_LEN, MARKER_BIT, RtpWriter, VERSION};
 
 /// Bytes of a template, and the least room for a packet that is begun with one.
 const TEMPLATE_LEN: usize = 64;
@@ -11,7 +9,8 @@ const TEMPLATE_LEN: usize = 64;
 #[derive(Debug, Clone)]
 pub struct RtpTemplate {
     bytes: [u8; TEMPLATE_LEN],
-    len: usize,
+    elements_end: usize,
+    header_len: usize,
     form: ExtensionForm,
 }
 
@@ -22,7 +21,8 @@ impl RtpTemplate {
         bytes[0] = VERSION << 6;
         Self {
             bytes,
-            len: FIXED_HEADER_LEN,
+            elements_end: FIXED_HEADER_LEN,
+            header_len: FIXED_HEADER_LEN,
             form,
         }
     }
@@ -30,12 +30,10 @@ impl RtpTemplate {
     /// Adds an extension element and answers where its data lies, for [`RtpWriter::patch`]. `None`
     /// where the form has no such id or length, or 64 bytes of header would be too few.
     pub fn extension(&mut self, id: u8, data: &[u8]) -> Option<usize> {
-        let (first, part) = (self.bytes[0], self.part());
-        let out = SlotWriter::resume(&mut self.bytes, self.len);
-        let mut writer = RtpWriter::resume(out, self.form, first, part);
+        let (elements_end, header_len) = (self.elements_end, self.header_len);
+        let mut writer = RtpWriter::resume(&mut self.bytes, self.form, elements_end, header_len);
         let offset = writer.extension(id, data)?;
-        self.len = writer.len();
-        self.bytes[0] |= EXTENSION_BIT;
+        (self.elements_end, self.header_len) = writer.ends();
         Some(offset)
     }
 
@@ -60,21 +58,8 @@ impl RtpTemplate {
         head[2..4].copy_from_slice(&sequence.to_be_bytes());
         head[4..8].copy_from_slice(&timestamp.to_be_bytes());
         head[8..12].copy_from_slice(&ssrc.to_be_bytes());
-        let out = SlotWriter::resume(slot, self.len);
-        Some(RtpWriter::resume(
-            out,
-            self.form,
-            self.bytes[0],
-            self.part(),
-        ))
-    }
-
-    const fn part(&self) -> Part {
-        if self.len > FIXED_HEADER_LEN {
-            Part::Extensions
-        } else {
-            Part::Fixed
-        }
+        let (elements_end, header_len) = (self.elements_end, self.header_len);
+        Some(RtpWriter::resume(slot, self.form, elements_end, header_len))
     }
 }
 
@@ -94,7 +79,7 @@ mod tests {
         writer.patch(at, &[1, 2, 3]).unwrap();
         writer.extension(10, &[0x30]).unwrap();
         writer.payload(&[9, 8, 7]).unwrap();
-        let written = writer.finish().unwrap();
+        let written = writer.finish();
         let mut full = [0xff; 100];
         let form = ExtensionForm::OneByte;
         let mut writer =
@@ -103,7 +88,7 @@ mod tests {
         writer.extension(4, &[1, 2, 3]).unwrap();
         writer.extension(10, &[0x30]).unwrap();
         writer.payload(&[9, 8, 7]).unwrap();
-        assert_eq!(writer.finish(), Some(written));
+        assert_eq!(writer.finish(), written);
         assert_eq!(begun[..written.len], full[..written.len]);
     }
 
@@ -113,7 +98,7 @@ mod tests {
         let mut slot = [0xff; TEMPLATE_LEN];
         let mut writer = template.begin(&mut slot, false, 96, 1, 2, 3).unwrap();
         writer.payload(&[5]).unwrap();
-        let written = writer.finish().unwrap();
+        let written = writer.finish();
         assert_eq!((written.header_len, written.len), (12, 13));
         assert_eq!(slot[..13], [0x80, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 5]);
     }

@@ -2,7 +2,7 @@
 
 use crate::bytes::SlotWriter;
 
-use super::extension::{ExtensionForm, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
+use super::extension::ExtensionForm;
 use super::{
     EXTENSION_BIT, EXTENSION_HEADER_LEN, FIXED_HEADER_LEN, MARKER_BIT, PADDING_BIT, VERSION,
 };
@@ -13,16 +13,16 @@ use super::{
 pub struct RtpWriter<'a> {
     out: SlotWriter<'a>,
     form: ExtensionForm,
-    first: u8,
     part: Part,
+    /// Of the extension block, before it is padded to whole words.
+    elements_end: usize,
     header_len: usize,
 }
 
 /// What was written last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    Fixed,
-    Extensions,
+enum Part {
+    Header,
     Payload,
     Padding,
 }
@@ -47,47 +47,38 @@ impl<'a> RtpWriter<'a> {
         ssrc: u32,
         form: ExtensionForm,
     ) -> Option<Self> {
+        let fixed: &mut [u8; FIXED_HEADER_LEN] = slot.first_chunk_mut()?;
         if payload_type & MARKER_BIT != 0 {
             return None;
         }
-        let first = VERSION << 6;
-        let mut fixed = [0; FIXED_HEADER_LEN];
-        fixed[0] = first;
+        fixed[0] = VERSION << 6;
         fixed[1] = payload_type | if marker { MARKER_BIT } else { 0 };
         fixed[2..4].copy_from_slice(&sequence.to_be_bytes());
         fixed[4..8].copy_from_slice(&timestamp.to_be_bytes());
         fixed[8..].copy_from_slice(&ssrc.to_be_bytes());
-        let mut out = SlotWriter::new(slot);
-        out.put(&fixed)?;
-        Some(Self {
-            out,
-            form,
-            first,
-            part: Part::Fixed,
-            header_len: FIXED_HEADER_LEN,
-        })
+        Some(Self::resume(slot, form, FIXED_HEADER_LEN, FIXED_HEADER_LEN))
     }
 
-    /// Goes on with a header that is begun.
+    /// Goes on with a header of `header_len` bytes, with extension elements up to `elements_end`.
     #[inline]
-    pub(super) const fn resume(
-        out: SlotWriter<'a>,
+    pub(super) fn resume(
+        slot: &'a mut [u8],
         form: ExtensionForm,
-        first: u8,
-        part: Part,
+        elements_end: usize,
+        header_len: usize,
     ) -> Self {
         Self {
-            out,
+            out: SlotWriter::resume(slot, header_len),
             form,
-            first,
-            part,
-            header_len: FIXED_HEADER_LEN,
+            part: Part::Header,
+            elements_end,
+            header_len,
         }
     }
 
-    /// Bytes written so far.
-    pub(super) const fn len(&self) -> usize {
-        self.out.len()
+    /// Where elements end, and where the header does.
+    pub(super) const fn ends(&self) -> (usize, usize) {
+        (self.elements_end, self.header_len)
     }
 
     /// Writes over what was written at `offset`; `None` where that is not all written yet.
@@ -99,41 +90,57 @@ impl<'a> RtpWriter<'a> {
     /// Adds a header extension and answers where its data lies in the slot. `None` where the form
     /// has no such id or length.
     pub fn extension(&mut self, id: u8, data: &[u8]) -> Option<usize> {
-        if self.part > Part::Extensions || !self.form.holds(id, data.len()) {
+        if self.part > Part::Header || !self.form.holds(id, data.len()) {
             return None;
         }
-        let before = self.out.len();
-        let offset = self.put_element(id, data);
-        if offset.is_none() {
-            self.out.truncate(before);
+        let block = FIXED_HEADER_LEN + EXTENSION_HEADER_LEN;
+        let offset = self.elements_end.max(block) + self.form.element_header_len();
+        let elements_end = offset + data.len();
+        let words = u16::try_from((elements_end - block).div_ceil(4)).ok()?;
+        let header_len = block + usize::from(words) * 4;
+        if header_len > self.out.capacity() {
             return None;
         }
-        self.first |= EXTENSION_BIT;
-        self.part = Part::Extensions;
-        offset
+        if self.elements_end == FIXED_HEADER_LEN {
+            self.out.put(&self.form.profile().to_be_bytes())?;
+            self.out.put_zeros(2)?;
+        }
+        self.out.truncate(self.elements_end.max(block));
+        match self.form {
+            ExtensionForm::OneByte => self.out.put(&[id << 4 | (data.len() as u8 - 1)])?,
+            ExtensionForm::TwoByte => self.out.put(&[id, data.len() as u8])?,
+        }
+        self.out.put(data)?;
+        self.out.put_zeros(header_len - elements_end)?;
+        self.out.patch(FIXED_HEADER_LEN + 2, &words.to_be_bytes())?;
+        self.out.set(0, EXTENSION_BIT)?;
+        (self.elements_end, self.header_len) = (elements_end, header_len);
+        Some(offset)
     }
 
-    /// Appends to the payload; the first call closes the extension block.
+    /// Appends to the payload; no extension can follow.
     #[inline]
     pub fn payload(&mut self, data: &[u8]) -> Option<()> {
         if self.part > Part::Payload {
             return None;
         }
-        self.close_header()?;
-        self.out.put(data)
+        self.out.put(data)?;
+        self.part = Part::Payload;
+        Some(())
     }
 
     /// Bytes written so far.
+    #[inline]
     pub const fn written_len(&self) -> usize {
         self.out.len()
     }
 
     /// Appends `len` bytes of padding, their count included; 0 adds none. Once per packet.
+    #[inline]
     pub fn padding(&mut self, len: u8) -> Option<()> {
         if self.part > Part::Payload {
             return None;
         }
-        self.close_header()?;
         let Some(zeros) = len.checked_sub(1) else {
             return Some(());
         };
@@ -142,56 +149,18 @@ impl<'a> RtpWriter<'a> {
         }
         self.out.put_zeros(usize::from(zeros))?;
         self.out.put(&[len])?;
-        self.first |= PADDING_BIT;
+        self.out.set(0, PADDING_BIT)?;
         self.part = Part::Padding;
         Some(())
     }
 
-    /// Ends the packet; `None` where the extension block could not be closed for want of room.
+    /// Ends the packet.
     #[inline]
-    pub fn finish(mut self) -> Option<RtpWritten> {
-        self.close_header()?;
-        self.out.patch(0, &[self.first])?;
-        Some(RtpWritten {
+    pub const fn finish(self) -> RtpWritten {
+        RtpWritten {
             header_len: self.header_len,
             len: self.out.len(),
-        })
-    }
-
-    fn put_element(&mut self, id: u8, data: &[u8]) -> Option<usize> {
-        if self.part == Part::Fixed {
-            let profile = match self.form {
-                ExtensionForm::OneByte => ONE_BYTE_PROFILE,
-                ExtensionForm::TwoByte => TWO_BYTE_PROFILE,
-            };
-            self.out.put(&profile.to_be_bytes())?;
-            self.out.put_zeros(2)?;
         }
-        let len = data.len() as u8;
-        match self.form {
-            ExtensionForm::OneByte => self.out.put(&[id << 4 | (len - 1)])?,
-            ExtensionForm::TwoByte => self.out.put(&[id, len])?,
-        }
-        let offset = self.out.len();
-        self.out.put(data)?;
-        Some(offset)
-    }
-
-    /// Pads the extension block to whole words and writes their number.
-    #[inline]
-    fn close_header(&mut self) -> Option<()> {
-        if self.part >= Part::Payload {
-            return Some(());
-        }
-        if self.part == Part::Extensions {
-            let len = self.out.len() - FIXED_HEADER_LEN - EXTENSION_HEADER_LEN;
-            let words = u16::try_from(len.div_ceil(4)).ok()?;
-            self.out.put_zeros(usize::from(words) * 4 - len)?;
-            self.out.patch(FIXED_HEADER_LEN + 2, &words.to_be_bytes())?;
-        }
-        self.part = Part::Payload;
-        self.header_len = self.out.len();
-        Some(())
     }
 }
 
@@ -209,7 +178,7 @@ mod tests {
         let mut slot = [0xff; 64];
         let mut packet = writer(&mut slot, ExtensionForm::OneByte).unwrap();
         packet.payload(&[1, 2, 3]).unwrap();
-        let written = packet.finish().unwrap();
+        let written = packet.finish();
         assert_eq!(
             written,
             RtpWritten {
@@ -234,7 +203,7 @@ mod tests {
         packet.payload(&[9]).unwrap();
         packet.payload(&[8, 7]).unwrap();
         packet.padding(2).unwrap();
-        let written = packet.finish().unwrap();
+        let written = packet.finish();
         assert_eq!(
             written,
             RtpWritten {
@@ -262,7 +231,7 @@ mod tests {
         assert_eq!(packet.extension(20, &[]), Some(18));
         assert_eq!(packet.extension(1, &[5; 17]), Some(20));
         assert_eq!(packet.extension(0, &[5]), None);
-        let written = packet.finish().unwrap();
+        let written = packet.finish();
         let parsed = RtpPacket::parse(&slot[..written.len]).unwrap();
         let elements: Vec<_> = parsed.extensions().collect();
         assert_eq!(elements, [(20, &[][..]), (1, &[5; 17][..])]);
@@ -275,7 +244,7 @@ mod tests {
         for (id, len) in [(0, 1), (15, 1), (16, 1), (1, 0), (1, 17)] {
             assert_eq!(packet.extension(id, &[0; 17][..len]), None);
         }
-        assert_eq!(packet.finish().map(|written| written.len), Some(12));
+        assert_eq!(packet.finish().len, 12);
     }
 
     #[test]
@@ -298,20 +267,17 @@ mod tests {
                 continue;
             };
             let extension = packet.extension(1, &[1, 2, 3, 4, 5]).is_some();
-            assert_eq!(extension, len >= 22, "{len} bytes");
-            let payload = packet.payload(&[1, 2, 3]).is_some();
+            assert_eq!(extension, len >= 24, "{len} bytes");
             let header = if extension { 24 } else { 12 };
+            let payload = packet.payload(&[1, 2, 3]).is_some();
             assert_eq!(payload, len >= header + 3, "{len} bytes");
             let padding = packet.padding(1).is_some();
             let before = header + if payload { 3 } else { 0 };
             assert_eq!(padding, len > before, "{len} bytes");
-            let closed = len >= header;
-            assert_eq!(packet.finish().is_some(), closed, "{len} bytes");
-            if closed {
-                let end = before + usize::from(padding);
-                let parsed = RtpPacket::parse(&slot[..end]).unwrap();
-                assert_eq!(parsed.extensions().count(), usize::from(extension));
-            }
+            let end = before + usize::from(padding);
+            assert_eq!(packet.finish().len, end);
+            let parsed = RtpPacket::parse(&slot[..end]).unwrap();
+            assert_eq!(parsed.extensions().count(), usize::from(extension));
         }
     }
 }

@@ -111,7 +111,7 @@ proptest! {
         }
         out.payload(&payload).unwrap();
         out.padding(padding).unwrap();
-        let written = out.finish().unwrap();
+        let written = out.finish();
 
         let packet = RtpPacket::parse(&slot[..written.len]).unwrap();
         prop_assert_eq!(packet.marker(), marker);

@@ -262,7 +262,7 @@ fn rtp_packet(
     }
     packet.payload(payload).unwrap();
     packet.padding(padding).unwrap();
-    let len = packet.finish().unwrap().len;
+    let len = packet.finish().len;
     slot[..len].to_vec()
 }
 
