@@ -196,6 +196,6 @@ fn picture(sequence: u16, extension: Option<(u8, Vec<u8>)>) -> Vec<u8> {
     writer
         .payload(&vp8_payload(sequence == 0, sequence))
         .unwrap();
-    let len = writer.finish().unwrap().len;
+    let len = writer.finish().len;
     bytes[..len].to_vec()
 }
