@@ -85,6 +85,11 @@ pub trait Backend {
     /// Closes a socket; datagrams of it that were not given yet are lost. Unknown ids are ignored.
     fn remove_socket(&mut self, id: SocketId);
 
+    /// From now on sleeps of [`Self::receive`] last at least so long, so that datagrams gather meanwhile;
+    /// zero: the first ends them. Only `uring` can do so without one sleep more, from Linux 6.12 on; the
+    /// others ignore it.
+    fn let_gather(&mut self, _time: Duration) {}
+
     /// Waits until datagrams came, the waker was used, or `timeout` passed (`None`: no limit; zero:
     /// does not sleep), and gives datagrams in batches to `handle` until nothing is left or
     /// [`RECEIVE_BOUND`] is reached. Returns how many datagrams it gave. May return early with 0.

@@ -76,8 +76,8 @@ struct Flags {
     /// [env: WEIRGATE_BUSY_POLL] [default: 0]
     #[arg(long, value_name = "MICROSECONDS")]
     busy_poll: Option<String>,
-    /// Microseconds for which a busy shard to which much comes lets datagrams gather before it sends,
-    /// at most: the busier it is the longer, an idle one never; 0: none does
+    /// Microseconds that sleeps of a busy shard last at least, so that datagrams gather meanwhile, at
+    /// most: the busier it is the longer, an idle one's end at once; 0: all do. By uring from Linux 6.12 on
     /// [env: WEIRGATE_COALESCE_MAX] [default: 2000]
     #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
     coalesce_max: Option<String>,

@@ -68,7 +68,7 @@ pub(crate) struct Config {
     pub(crate) steering: bool,
     /// How long a wait polls network cards before it sleeps, if at all.
     pub(crate) busy_poll: Option<Duration>,
-    /// How long a busy shard lets datagrams gather before it sends, at most; zero: not at all.
+    /// How long a busy shard lets datagrams gather while it sleeps, at most; zero: not at all.
     pub(crate) coalesce_max: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,

@@ -1,6 +1,6 @@
 //! The loop of a shard: tasks, crossings, datagrams, timeouts, then everything out. It sleeps in
-//! the back end, and only when there was nothing to do in a whole turn; a busy one waits a little
-//! more for what comes with the datagrams that woke it.
+//! the back end, and only when there was nothing to do in a whole turn; a busy one lets datagrams
+//! gather while it sleeps.
 
 use std::io;
 use std::sync::Arc;
@@ -76,7 +76,6 @@ struct DriverCounters {
     flows_steered: u64,
     flows_not_steered: u64,
     sleeps: u64,
-    gathering_waits: u64,
     turns: u64,
 }
 
@@ -110,7 +109,7 @@ impl Driver {
             let datagrams = std::mem::take(&mut self.datagrams);
             let took_all = datagrams < RECEIVE_BOUND;
             self.parts.shard.turn_took(now, busy, took_all);
-            self.parts.gathering.turn(datagrams, busy, slept);
+            self.parts.gathering.turn(busy, slept);
             (turn_from, slept) = (now, Duration::ZERO);
             let mut busy = self.do_tasks(now, backend);
             busy |= self.take_crossings(now);
@@ -120,18 +119,12 @@ impl Driver {
                 let deadline = self.parts.shard.poll_timeout().min(load.deadline());
                 deadline.since(now)
             };
+            backend.let_gather(self.parts.gathering.wait());
             let sleep = self.receive(wait, sleeper, backend)?;
-            let mut now = self.parts.clock.now();
+            let now = self.parts.clock.now();
             if let Some(Sleep { from, until }) = sleep {
                 load.slept(from, until.unwrap_or(now));
                 slept = until.unwrap_or(now).since(from);
-                if until.is_some()
-                    && let Some((from, until)) = self.gather(now, backend)?
-                {
-                    load.slept(from, until);
-                    slept += until.since(from);
-                    now = self.parts.clock.now();
-                }
             }
             self.refill();
             self.parts.shard.handle_timeout(now);
@@ -260,25 +253,6 @@ impl Driver {
         Ok(Some(Sleep { from, until }))
     }
 
-    /// Lets datagrams gather where the shard is busy, and takes them in; from when to when it slept,
-    /// if it did.
-    fn gather(
-        &mut self,
-        now: Timestamp,
-        backend: &mut dyn Backend,
-    ) -> io::Result<Option<(Timestamp, Timestamp)>> {
-        let wait = self.parts.gathering.wait();
-        let wait = wait.min(self.parts.shard.poll_timeout().since(now));
-        if wait.is_zero() {
-            return Ok(None);
-        }
-        self.counters.gathering_waits += 1;
-        std::thread::sleep(wait);
-        let until = self.parts.clock.now();
-        self.receive(Duration::ZERO, None, backend)?;
-        Ok(Some((now, until)))
-    }
-
     fn take_datagrams(&mut self, now: Timestamp, datagrams: &mut [Datagram<'_>]) {
         self.datagrams += datagrams.len();
         for datagrams in datagrams.chunks_mut(self.chunk) {
@@ -399,7 +373,6 @@ impl Driver {
             ("flows_steered", own.flows_steered),
             ("flows_not_steered", own.flows_not_steered),
             ("sleeps", own.sleeps),
-            ("gathering_waits", own.gathering_waits),
             ("turns", own.turns),
         ];
         let named = counters.map(|(name, value)| (name.to_owned(), value));

@@ -49,6 +49,7 @@ pub(crate) struct Uring {
     /// Sockets without a receive request.
     unarmed: Vec<Token>,
     waker_armed: bool,
+    gather: Duration,
     counters: IoCounters,
 }
 
@@ -72,6 +73,7 @@ impl Uring {
             sender: Sender::new(options.gso)?,
             unarmed: Vec::new(),
             waker_armed: false,
+            gather: Duration::ZERO,
             counters: IoCounters::default(),
         })
     }
@@ -213,13 +215,17 @@ impl Backend for Uring {
         let _ = self.cancel(token);
     }
 
+    fn let_gather(&mut self, time: Duration) {
+        self.gather = time;
+    }
+
     fn receive(
         &mut self,
         timeout: Option<Duration>,
         handle: &mut dyn FnMut(&mut [Datagram<'_>]),
     ) -> io::Result<usize> {
         self.arm()?;
-        self.ring.wait(timeout, &mut self.counters)?;
+        self.ring.wait(timeout, self.gather, &mut self.counters)?;
         let mut datagrams = 0;
         loop {
             let new = self.drain(handle, RECEIVE_BOUND - datagrams);

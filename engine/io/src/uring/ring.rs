@@ -16,6 +16,8 @@ use crate::outgoing::Sender;
 const REQUESTS: u32 = 512;
 /// Completions the kernel can leave us before it has to keep them aside.
 const COMPLETIONS: u32 = 4096;
+/// Sockets with something that end a sleep before its time.
+const GATHERED: usize = 64;
 /// Attempts at a call that fails for want of memory or room, before the ring is given up.
 const ATTEMPTS: u32 = 1000;
 
@@ -26,6 +28,8 @@ pub(super) struct Ring {
     ring: IoUring,
     /// Completions taken from the ring while looking for those of sends.
     aside: VecDeque<Completion>,
+    /// The kernel can let completions gather (Linux 6.12).
+    can_gather: bool,
     /// The ring can not be used any more: errno. Nothing is handed in then, so that requests that
     /// stayed behind are never carried out.
     broken: Option<i32>,
@@ -38,6 +42,7 @@ impl Ring {
         ring.submitter()
             .register_files_sparse(files.min(file_limit()))?;
         Ok(Self {
+            can_gather: ring.params().is_feature_min_timeout(),
             ring,
             aside: VecDeque::with_capacity(COMPLETIONS as usize),
             broken: None,
@@ -148,11 +153,12 @@ impl Ring {
         Ok(())
     }
 
-    /// Waits for a completion, hands in what is queued on the way. Does not sleep where completions
-    /// are there, or `timeout` is zero.
+    /// Waits for a completion, and after `gather` at the earliest, where the kernel can do so; hands
+    /// in what is queued on the way. Does not sleep where completions are there, or `timeout` is zero.
     pub(super) fn wait(
         &mut self,
         timeout: Option<Duration>,
+        gather: Duration,
         counters: &mut IoCounters,
     ) -> io::Result<()> {
         self.check()?;
@@ -170,7 +176,13 @@ impl Ring {
             Some(timeout) => {
                 let timeout = Timespec::from(timeout);
                 let args = SubmitArgs::new().timespec(&timeout);
-                self.ring.submitter().submit_with_args(1, &args)
+                let submitter = self.ring.submitter();
+                match u32::try_from(gather.as_micros()) {
+                    Ok(gather @ 1..) if self.can_gather => {
+                        submitter.submit_with_args(GATHERED, &args.min_wait_usec(gather))
+                    }
+                    _ => submitter.submit_with_args(1, &args),
+                }
             }
         };
         self.judge(entered)

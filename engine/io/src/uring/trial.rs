@@ -68,7 +68,7 @@ pub(crate) fn try_out() -> Result<(), Trouble> {
         ring.push(template.receive(0), Operation::Wake, &mut counters)?;
         ring.submit(&mut counters)?;
         theirs.send(b"?")?;
-        ring.wait(Some(Duration::from_secs(2)), &mut counters)
+        ring.wait(Some(Duration::from_secs(2)), Duration::ZERO, &mut counters)
     })();
     let completion = ring.next();
     finish(ring, pool);

@@ -63,7 +63,8 @@ on_each_back_end! {
         a_wake_before_the_sleep_counts,
         a_wake_is_used_up,
         timeouts_end_a_sleep,
-        a_datagram_ends_a_sleep;
+        a_datagram_ends_a_sleep,
+        datagrams_gather_in_a_sleep_where_the_kernel_can;
     connected:
         a_connected_socket_hears_its_peer_only,
         a_connected_socket_sends_to_its_peer_and_to_others,

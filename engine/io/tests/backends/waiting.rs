@@ -76,3 +76,36 @@ pub(crate) fn a_datagram_ends_a_sleep(kind: IoKind) {
     peer([127, 0, 0, 1]).send_to(b"then", addr).unwrap();
     assert_eq!(bench.receive(Some(Duration::ZERO))[0].bytes, b"then");
 }
+
+pub(crate) fn datagrams_gather_in_a_sleep_where_the_kernel_can(kind: IoKind) {
+    const GATHER: Duration = Duration::from_millis(100);
+    let mut bench = Bench::new(kind);
+    let to = bench.add_local(0);
+    bench.backend.let_gather(GATHER);
+    // One that was there before the sleep ends it at once, so there is more than one try.
+    let lasted = (0..5).any(|_| {
+        let sender = thread::spawn(move || {
+            thread::sleep(GATHER / 4);
+            peer(to.ip()).send_to(b"x", to).unwrap();
+        });
+        let start = Instant::now();
+        let got = bench.receive(Some(Duration::from_secs(10)));
+        let lasted = start.elapsed() >= GATHER;
+        sender.join().unwrap();
+        assert_eq!(got.len(), 1);
+        lasted
+    });
+    assert!(lasted || kind != IoKind::Uring || !kernel_can_gather());
+    bench.backend.let_gather(Duration::ZERO);
+    assert_eq!(bench.receive(Some(Duration::from_millis(1))), []);
+}
+
+/// Linux 6.12 and later.
+fn kernel_can_gather() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let numbers: Vec<u32> = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok())
+        .collect();
+    numbers.as_slice() >= [6, 12].as_slice()
+}
