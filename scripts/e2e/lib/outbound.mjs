@@ -1,8 +1,10 @@
 // What pages send while their connections are young, sampled in the page itself.
 
-const SAMPLE_INTERVAL_MS = 50;
+export const SAMPLE_INTERVAL_MS = 50;
 /** A rate is that of so long. */
 const WINDOW_MS = 1_000;
+/** The first seconds. */
+const FIRST_MS = 3_000;
 
 /**
  * A script for a page, before any other: samples what it sends of video from when that is connected, and gives a lone
@@ -41,19 +43,22 @@ function watchOutbound(maxBitrate, interval) {
 }
 
 /**
- * From such samples, in ms from the first with media: when `bps` bit/s of media had left over a second (`rateMs`), and
- * when the browser's estimate was as much (`estimateMs`); undefined where never.
+ * From such samples: when `bps` bit/s of media had left over a second (`rateMs`) and when the browser's estimate was as much
+ * (`estimateMs`), in ms from the first with media, undefined where never; and what left in the first seconds, in bit/s (`sentBps`).
  */
-export function rampTimes(samples, bps) {
+export function ramp(samples, bps) {
   const began = samples.findIndex(({ bytes }) => bytes > 0);
   const media = began < 0 ? [] : samples.slice(began);
+  const rate = (from, to) => (8_000 * (to.bytes - from.bytes)) / (to.at - from.at);
   const reaches = (sample) => {
     const before = media.findLast(({ at }) => at <= sample.at - WINDOW_MS);
-    return before && (8_000 * (sample.bytes - before.bytes)) / (sample.at - before.at) >= bps;
+    return before && rate(before, sample) >= bps;
   };
   const time = (sample) => sample && Math.round(sample.at - media[0].at);
+  const end = media.find(({ at }) => at >= media[0].at + FIRST_MS);
   return {
     rateMs: time(media.find(reaches)),
     estimateMs: time(media.find(({ availableBps }) => availableBps >= bps)),
+    sentBps: end ? Math.round(rate(media[0], end)) : 0,
   };
 }
