@@ -7,14 +7,19 @@ use weirgate_wire::Event;
 
 use crate::Timestamp;
 use crate::clock::{ClockMapping, ntp};
+use crate::consumer::Consumer;
 use crate::shard::Shard;
-use crate::ticks::{EARLY, write_rtcp};
+use crate::source::Source;
+use crate::ticks::{EARLY, RTCP_BYTES, write_rtcp};
 use crate::transport::Transport;
 
 /// Time between two rounds of reports of a transport, on average.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_millis(1000);
 /// Report blocks that fit one report (RFC 3550 section 6.4.1).
 const MAX_BLOCKS: usize = 31;
+/// A sender report without blocks, and a source description but for the name (RFC 3550 sections 6.4.1
+/// and 6.5).
+const SENDER_REPORT_BYTES: usize = 28 + 14;
 
 impl Shard {
     /// Reports of both directions and scores; when the next are due.
@@ -66,51 +71,44 @@ impl Shard {
         self.report_scratch = blocks;
     }
 
+    /// Reports on all that leaves by a transport, as many in a datagram as fit: a datagram costs as
+    /// much as a train of them.
     fn send_sender_reports(&mut self, now: Timestamp, index: u32) {
         let wall_ntp = ntp(self.config.wall_clock_offset, now);
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
-        for position in 0..transport.consumers.len() {
-            let consumer = transport.consumers.get(position);
-            let consumer = consumer.and_then(|&consumer| self.consumers.get(consumer as usize));
-            let Some(consumer) = consumer.filter(|consumer| consumer.sent.packets > 0) else {
-                continue;
-            };
-            let Some(source) = self.sources.get(consumer.source as usize) else {
-                continue;
-            };
-            if consumer.is_idle(source) {
-                continue;
-            }
-            let payload_type = source.config.codecs.iter().find(|codec| {
-                consumer
-                    .payload_types(codec.payload_type)
-                    .map(|own| own.media)
-                    == Some(consumer.payload_type)
-            });
-            let clock_rate = payload_type.map_or(90_000, |codec| codec.clock_rate);
-            let mapped = consumer.selector.newest().and_then(|run| {
-                let encoding = source.encodings.get(usize::from(run.encoding))?;
-                Some((encoding.clock?, run.timestamp_delta))
-            });
-            let rtp = match mapped {
-                Some((clock, delta)) => clock.rtp_at(now, clock_rate).wrapping_add(delta),
-                // No report of the sender yet: the last packet's time will do.
-                None => ClockMapping {
-                    rtp: consumer.last_timestamp,
-                    at: consumer.last_departure,
-                }
-                .rtp_at(now, clock_rate),
-            };
-            let ssrc = consumer.config.ssrc;
-            let (packets, octets) = (consumer.sent.packets as u32, consumer.payload_octets as u32);
+        let consumers = std::mem::take(&mut transport.consumers);
+        let sources = &self.sources;
+        let mut reported = consumers
+            .iter()
+            .filter_map(|&consumer| {
+                let consumer = self.consumers.get(consumer as usize)?;
+                let source = sources.get(consumer.source as usize)?;
+                (consumer.sent.packets > 0 && !consumer.is_idle(source))
+                    .then_some((consumer, source))
+            })
+            .peekable();
+        while reported.peek().is_some() {
             let build = |writer: &mut RtcpWriter<'_>, _| {
-                writer.sender_report(ssrc, wall_ntp, rtp, packets, octets, &[])
-                    && writer.sdes_cname(ssrc, &source.config.cname)
+                while let Some((consumer, source)) = reported.next_if(|(_, source)| {
+                    let cname = source.config.cname.len();
+                    writer.is_empty() || writer.len() + SENDER_REPORT_BYTES + cname <= RTCP_BYTES
+                }) {
+                    let ssrc = consumer.config.ssrc;
+                    let (packets, octets) =
+                        (consumer.sent.packets as u32, consumer.payload_octets as u32);
+                    let rtp = rtp_time(now, consumer, source);
+                    writer.sender_report(ssrc, wall_ntp, rtp, packets, octets, &[]);
+                    writer.sdes_cname(ssrc, &source.config.cname);
+                }
+                true
             };
-            write_rtcp(now, transport, &mut self.prompt, &mut self.counters, build);
+            if !write_rtcp(now, transport, &mut self.prompt, &mut self.counters, build) {
+                break;
+            }
         }
+        transport.consumers = consumers;
     }
 
     fn update_scores(&mut self, now: Timestamp, index: u32) {
@@ -185,5 +183,29 @@ impl Shard {
                 producer_score,
             });
         }
+    }
+}
+
+/// What the timestamps of a consumer's stream are at this moment.
+fn rtp_time(now: Timestamp, consumer: &Consumer, source: &Source) -> u32 {
+    let payload_type = source.config.codecs.iter().find(|codec| {
+        consumer
+            .payload_types(codec.payload_type)
+            .map(|own| own.media)
+            == Some(consumer.payload_type)
+    });
+    let clock_rate = payload_type.map_or(90_000, |codec| codec.clock_rate);
+    let mapped = consumer.selector.newest().and_then(|run| {
+        let encoding = source.encodings.get(usize::from(run.encoding))?;
+        Some((encoding.clock?, run.timestamp_delta))
+    });
+    match mapped {
+        Some((clock, delta)) => clock.rtp_at(now, clock_rate).wrapping_add(delta),
+        // No report of the sender yet: the last packet's time will do.
+        None => ClockMapping {
+            rtp: consumer.last_timestamp,
+            at: consumer.last_departure,
+        }
+        .rtp_at(now, clock_rate),
     }
 }

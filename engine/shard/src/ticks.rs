@@ -19,7 +19,7 @@ pub(crate) const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
 /// Rounds are made by so much sooner where the shard is awake anyway.
 pub(crate) const EARLY: Duration = Duration::from_millis(20);
 /// RTCP datagrams are kept under this, before sealing.
-const RTCP_BYTES: usize = 1200;
+pub(crate) const RTCP_BYTES: usize = 1200;
 /// Room for SRTCP's index and tag.
 const SRTCP_OVERHEAD: usize = 4 + 16;
 
@@ -256,33 +256,36 @@ impl Shard {
     }
 }
 
-/// Writes, seals and queues one RTCP datagram of a transport; `build` gets our feedback SSRC.
+/// Writes, seals and queues one RTCP datagram of a transport; `build` gets our feedback SSRC. False
+/// where it is not queued.
 pub(crate) fn write_rtcp(
     now: Timestamp,
     transport: &mut Transport,
     prompt: &mut TxBatch,
     counters: &mut Counters,
     build: impl FnOnce(&mut RtcpWriter<'_>, u32) -> bool,
-) {
+) -> bool {
     let Some(path) = transport.rtcp_path() else {
-        return;
+        return false;
     };
     let Some(slot) = prompt.slot(RTCP_BYTES + SRTCP_OVERHEAD) else {
         counters.prompt_dropped += 1;
-        return;
+        return false;
     };
     let mut writer = RtcpWriter::new(&mut slot[..RTCP_BYTES]);
     if !build(&mut writer, transport.feedback_ssrc) || writer.is_empty() {
-        return;
+        return false;
     }
     let len = writer.len();
     let sealed = match &mut transport.sealer {
         Some(sealer) => sealer.seal_rtcp(slot, len),
         None => Some(len),
     };
-    if let Some(len) = sealed {
-        prompt.commit(path, len);
-        transport.traffic.sent.add(now, len);
-        counters.rtcp_sent += 1;
-    }
+    let Some(len) = sealed else {
+        return false;
+    };
+    prompt.commit(path, len);
+    transport.traffic.sent.add(now, len);
+    counters.rtcp_sent += 1;
+    true
 }
