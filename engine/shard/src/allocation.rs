@@ -9,6 +9,7 @@ use weirgate_wire::{Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::shard::Shard;
+use crate::shedding::Share;
 use crate::ticks::EARLY;
 use crate::trace::Wanted;
 use crate::transport::Transport;
@@ -250,7 +251,10 @@ impl Shard {
         };
         if let Some(source) = self.sources.get_mut(consumer.source as usize) {
             let takes = !consumer.is_idle(source);
-            source.list_taker(index, takes);
+            let is_shed = consumer.share == Share::Nothing
+                && !consumer.starved
+                && !consumer.is_paused(source);
+            source.list_taker(index, takes, is_shed);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::history::PacketMeta;
 use crate::key_frames::{Urgency, Wish};
 use crate::meter::Meter;
 use crate::playout_delay::PlayoutDelay;
+use crate::shedding::Share;
 use crate::source::{Encoding, Source};
 use crate::trace::Traced;
 use crate::wanted::Highest;
@@ -68,8 +69,8 @@ pub(crate) struct Consumer {
     pub(crate) last_departure: Timestamp,
     /// Layers that it is to have.
     pub(crate) target: Layers,
-    /// The shard has time for its lowest layer only.
-    is_capped: bool,
+    /// What the shard has time for.
+    pub(crate) share: Share,
     /// Not even its lowest layer fits.
     pub(crate) starved: bool,
     pub(crate) allocation: Allocation,
@@ -147,7 +148,7 @@ impl Consumer {
             last_timestamp: 0,
             last_departure: Timestamp::ZERO,
             target: lowest,
-            is_capped: false,
+            share: Share::All,
             starved: false,
             allocation: Allocation::default(),
             wants: None,
@@ -184,7 +185,7 @@ impl Consumer {
 
     /// Nothing goes out by this consumer now, so it is not among [`Source::takers`].
     pub(crate) fn is_idle(&self, source: &Source) -> bool {
-        self.is_paused(source) || self.starved
+        self.is_paused(source) || self.starved || self.share == Share::Nothing
     }
 
     /// The stream it is to have.
@@ -199,7 +200,7 @@ impl Consumer {
     /// few temporal layers as there are where the path cannot carry more.
     pub(crate) fn aim(&mut self, target: Layers) {
         let target = match target.spatial {
-            _ if !self.is_capped => target,
+            _ if self.share == Share::All => target,
             0 => Layers {
                 spatial: 0,
                 temporal: 0,
@@ -225,12 +226,9 @@ impl Consumer {
         }));
     }
 
-    /// The shard has time for its lowest layer only, or again for all; then it gets what it is to
-    /// have when layers are chosen next.
-    pub(crate) fn cap(&mut self, is_capped: bool) {
-        if std::mem::replace(&mut self.is_capped, is_capped) == is_capped || !is_capped {
-            return;
-        }
+    /// Gives up the layers that the shard has no time for. Once it has, they are chosen again with
+    /// those of all.
+    pub(crate) fn aim_lower(&mut self) {
         let had = self.target_encoding();
         self.aim(self.target);
         if self.target_encoding() != had {

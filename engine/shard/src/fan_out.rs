@@ -5,12 +5,10 @@
 //! then near at hand. Where more of a frame is about to come, that time is used to offer what there is.
 
 use weirgate_layers::Offer;
-use weirgate_wire::MediaKind;
 
 use crate::consumer::Consumer;
 use crate::counters::Counters;
 use crate::history::PacketMeta;
-use crate::overload::Share;
 use crate::queue::{Departure, Purpose, queued_bytes};
 use crate::shard::Shard;
 use crate::source::Source;
@@ -71,9 +69,15 @@ impl Shard {
             self.fan_out();
             self.arrived.source = index;
         }
-        let source = self.sources.get(index as usize);
-        if let Some(packet) = source.and_then(|source| offered(source, encoding, sequence)) {
+        if let Some(source) = self.sources.get(index as usize)
+            && let Some(packet) = offered(source, encoding, sequence)
+        {
             self.arrived.packets.push(packet);
+            if !source.is_audio() {
+                self.counters.packets_shed += source.shed.len() as u64;
+                let takers = source.takers.len() + source.shed.len();
+                self.overload.note_offers(takers);
+            }
         }
         // Not before it is among them: what is stored and not among them counts as offered.
         if self.arrived.packets.len() >= MAX_PACKETS {
@@ -113,18 +117,6 @@ impl Shard {
         let packets = &self.arrived.packets;
         let consumer = self.consumers.get_mut(index as usize)?;
         let transport_index = consumer.transport;
-        if consumer.kind == MediaKind::Video {
-            self.overload.note_offers(packets.len());
-            let (priority, has_layers) = (consumer.config.priority, consumer.has_layers());
-            let share = self.overload.leaves(index, priority, has_layers);
-            if share == Share::Nothing {
-                // Goes on at a key frame.
-                consumer.interrupt();
-                self.counters.packets_shed += packets.len() as u64;
-                return None;
-            }
-            consumer.cap(share == Share::Lowest);
-        }
         let transport = self.transports.get_mut(transport_index as usize);
         let transport = transport.filter(|transport| transport.can_send())?;
         let source = self.sources.get(consumer.source as usize)?;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use weirgate_wire::{MediaKind, TraceDirection, TraceInfo};
 
 use crate::consumer::Consumer;
-use crate::overload::Share;
 use crate::shard::Shard;
 use crate::{CrossingKind, Timestamp};
 
@@ -160,12 +159,10 @@ impl Shard {
 
     fn waits_for_key_frame(&self, index: u32) -> bool {
         self.consumers.get(index as usize).is_some_and(|consumer| {
-            let (priority, has_layers) = (consumer.config.priority, consumer.has_layers());
             self.sources
                 .get(consumer.source as usize)
                 .is_some_and(|source| consumer.waits_for_key_frame(source))
                 && self.can_send(consumer.transport)
-                && self.overload.leaves(index, priority, has_layers) != Share::Nothing
         })
     }
 

@@ -43,6 +43,7 @@ mod rng;
 mod row;
 mod rtcp_in;
 mod shard;
+mod shedding;
 mod source;
 mod stats;
 mod streams;

@@ -12,9 +12,8 @@
 use std::time::Duration;
 
 use crate::Timestamp;
+use crate::shedding::{Level, PARTS};
 
-/// Parts that consumers are divided into.
-pub(crate) const PARTS: u8 = 128;
 /// Turns, and what is offered, are looked at over this long.
 const WINDOW: Duration = Duration::from_millis(40);
 /// Turns of a shard that keeps up are shorter.
@@ -30,8 +29,8 @@ const PATIENCE_TURNS: u32 = 2;
 /// percent. The more waits, the more has to go, so that it is done with soon; where little waits a
 /// growth may be a hiccup of the machine.
 const STEPS: [(Duration, u64, u64); 3] = [
-    (Duration::from_millis(20), 115, 92),
-    (Duration::from_millis(35), 100, 90),
+    (Duration::from_millis(25), 115, 92),
+    (Duration::from_millis(40), 100, 90),
     (Duration::from_millis(60), 88, 75),
 ];
 const LAST_STEP: (u64, u64) = (75, 10);
@@ -43,8 +42,8 @@ const BOUNDED_GROWTH_PERCENT: u64 = 125;
 const BOUNDED_WAIT: Duration = Duration::from_millis(40);
 /// With turns shorter than this on average there is room, and that much more is kept, in percent.
 const BACK: [(Duration, u64); 2] = [
-    (Duration::from_millis(6), 108),
-    (Duration::from_millis(14), 103),
+    (Duration::from_millis(10), 108),
+    (Duration::from_millis(20), 103),
 ];
 /// A shard that works for a smaller share of its time than this is brought near to all of it at once,
 /// in percent.
@@ -56,15 +55,6 @@ const LEAST_BACK: u64 = 3;
 const SETTLING: Duration = Duration::from_millis(300);
 /// Where so much less is offered than there was, what is kept of it is as much as before, in percent.
 const LESS_PERCENT: u64 = 75;
-
-/// What an overload leaves of a consumer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Share {
-    All,
-    /// The lowest layer.
-    Lowest,
-    Nothing,
-}
 
 #[derive(Debug)]
 pub(crate) struct Overload {
@@ -136,28 +126,9 @@ impl Overload {
         }
     }
 
-    /// The share of consumers that is shed now, in thousandths.
-    pub(crate) fn shed_permille(&self) -> u32 {
-        u32::from(self.shed) * 1000 / u32::from(PARTS)
-    }
-
-    /// What is left for a video consumer of that number and priority. Those of the lowest priority,
-    /// which is the default, go first; where a source has layers, the upper ones of all of them go
-    /// before anything else of one.
-    pub(crate) fn leaves(&self, number: u32, priority: u8, has_layers: bool) -> Share {
-        if self.shed == 0 {
-            return Share::All;
-        }
-        let part = (number.wrapping_mul(0x9E37_79B1) >> 16) as u8 % PARTS;
-        let reserve = if priority > 1 { PARTS / 2 } else { 0 };
-        let part = u16::from(part) + u16::from(reserve);
-        let shed = u16::from(self.shed);
-        match has_layers {
-            false if part < shed => Share::Nothing,
-            true if part + u16::from(PARTS) < shed * 2 => Share::Nothing,
-            true if part < shed * 2 => Share::Lowest,
-            _ => Share::All,
-        }
+    /// How much is shed now.
+    pub(crate) const fn level(&self) -> Level {
+        Level(self.shed)
     }
 
     /// A turn of the shard's loop took `busy`, without its sleep; it took in all that had come, or
@@ -362,23 +333,6 @@ mod tests {
             now += Duration::from_millis(1);
             overload.turn(now, Duration::from_millis(1), false);
         }
-        assert!(overload.shed_permille() > 300);
-    }
-
-    #[test]
-    fn consumers_of_low_priority_go_first_and_always_the_same() {
-        let mut machine = Machine::new();
-        machine.run(1.7, Duration::from_secs(2));
-        let overload = &machine.overload;
-        let shed = |priority, layers, share| {
-            let left = |&n: &u32| overload.leaves(n, priority, layers) == share;
-            (0..1_000).filter(left).count()
-        };
-        let shed_of = |priority| shed(priority, false, Share::Nothing);
-        assert!(shed_of(1) > 300, "{}", shed_of(1));
-        assert!(shed_of(200) * 2 < shed_of(1), "{}", shed_of(200));
-        let capped = shed(1, true, Share::Lowest);
-        assert!(capped > 600, "{capped}");
-        assert_eq!(shed(1, true, Share::Nothing), 0);
+        assert!(overload.level().permille() > 300);
     }
 }

@@ -241,7 +241,9 @@ impl Shard {
     /// Tells how long a turn of the driver's loop took without its sleep, at its end, and whether it
     /// took in all that had come: a shard that can not keep up sheds video.
     pub fn turn_took(&mut self, now: Timestamp, busy: Duration, took_all: bool) {
+        let before = self.overload.level();
         self.overload.turn(now, busy, took_all);
+        self.shed_since(now, before);
     }
 
     /// When [`Self::handle_timeout`] is next to be called.

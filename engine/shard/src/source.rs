@@ -192,6 +192,8 @@ pub(crate) struct Source {
     pub(crate) consumers: Vec<u32>,
     /// Those of them that are not idle: what comes is offered to these alone.
     pub(crate) takers: Vec<u32>,
+    /// Those that would take it if the shard had time for them.
+    pub(crate) shed: Vec<u32>,
     /// Its transport, on its own shard.
     pub(crate) transport: Option<u32>,
     /// Its own shard, on others.
@@ -230,6 +232,7 @@ impl Source {
             wanted,
             consumers: Vec::new(),
             takers: Vec::new(),
+            shed: Vec::new(),
             transport: None,
             origin: None,
             relays: Vec::new(),
@@ -322,15 +325,17 @@ impl Source {
         }
     }
 
-    /// Lists a consumer among those that are offered packets, or no longer.
-    pub(crate) fn list_taker(&mut self, consumer: u32, takes: bool) {
-        let known = self.takers.iter().position(|&known| known == consumer);
-        match known {
-            None if takes => self.takers.push(consumer),
-            Some(position) if !takes => {
-                self.takers.remove(position);
+    /// Lists a consumer among those that are offered packets, among those that are shed, or among
+    /// neither.
+    pub(crate) fn list_taker(&mut self, consumer: u32, takes: bool, is_shed: bool) {
+        for (list, belongs) in [(&mut self.takers, takes), (&mut self.shed, is_shed)] {
+            match list.iter().position(|&known| known == consumer) {
+                None if belongs => list.push(consumer),
+                Some(position) if !belongs => {
+                    list.remove(position);
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
 

@@ -44,7 +44,7 @@ impl Shard {
             counters: self.counters.entries(),
             gauges: vec![
                 gauge("transports", self.transports.len()),
-                gauge("shed_permille", self.overload.shed_permille() as usize),
+                gauge("shed_permille", self.overload.level().permille() as usize),
                 gauge("sources", self.sources.len()),
                 gauge("consumers", self.consumers.len()),
                 gauge("flows", self.flows.len()),

@@ -87,7 +87,7 @@ impl Shard {
         self.objects.remove(&consumer.config.id);
         if let Some(source) = self.sources.get_mut(consumer.source as usize) {
             source.consumers.retain(|&other| other != index);
-            source.list_taker(index, false);
+            source.list_taker(index, false, false);
             source.wanted.change(consumer.wants, None);
             self.tell_wanted(now, consumer.source);
         }

@@ -206,6 +206,7 @@ impl Shard {
             }));
         }
         self.list_taker(index);
+        self.share_out(now, index);
         self.start_reports(now, transport_index);
         self.allocate(now, transport_index);
         Ok(Answer::Done)
@@ -273,9 +274,10 @@ impl Shard {
     }
 
     pub(super) fn set_priority(&mut self, now: Timestamp, id: Uuid, priority: u8) -> Outcome {
-        let (_, consumer) = self.find_consumer(id)?;
+        let (index, consumer) = self.find_consumer(id)?;
         consumer.config.priority = priority.max(1);
         let transport = consumer.transport;
+        self.share_out(now, index);
         self.allocate(now, transport);
         Ok(Answer::Done)
     }
