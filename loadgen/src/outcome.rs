@@ -322,6 +322,8 @@ pub struct Phase {
     pub received_per_second: f64,
     /// bit/s received.
     pub received_bps: f64,
+    /// Of sockets that nobody reads, where there are any.
+    pub unread: Option<UnreadPhase>,
     /// Latency of what came, in ms.
     pub latency: Option<Percentiles>,
     /// By kind, `audio` and `video`.
@@ -335,6 +337,16 @@ pub struct Phase {
     pub own_cores: f64,
     /// Resident memory of the processes under test at its end, in bytes.
     pub resident_bytes: Option<u64>,
+}
+
+/// Sockets that nobody reads in a step of the load: datagrams per second, of any kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadPhase {
+    /// Packets sent, times the sockets that were to get them.
+    pub expected_per_second: f64,
+    /// Datagrams that came, by the kernel's count.
+    pub came_per_second: f64,
 }
 
 /// Audio or video in a step of the load.

@@ -110,6 +110,8 @@ impl PlainClient {
 pub struct PlainSink {
     /// Id of the transport.
     pub id: String,
+    /// Port of the socket.
+    pub port: u16,
     _socket: UdpSocket,
 }
 
@@ -128,7 +130,8 @@ impl PlainSink {
         let socket = UdpSocket::bind((own_ip, 0))?;
         // As small as can be: what is full is dropped at the least cost.
         socket2::SockRef::from(&socket).set_recv_buffer_size(1)?;
-        let mut body = json!({"ip": own_ip, "port": socket.local_addr()?.port()});
+        let port = socket.local_addr()?.port();
+        let mut body = json!({"ip": own_ip, "port": port});
         if let Some(suite) = setup.suite {
             let send = SrtpKey::random(suite)?;
             body["srtpParameters"] = serde_json::to_value(SrtpParameters::from(&send))?;
@@ -136,6 +139,7 @@ impl PlainSink {
         api.connect_plain(&transport.id, &body).await?;
         Ok(Self {
             id: transport.id,
+            port,
             _socket: socket,
         })
     }

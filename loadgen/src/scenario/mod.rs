@@ -16,6 +16,7 @@ mod run;
 mod sampler;
 mod tally;
 mod traffic;
+mod unread;
 
 pub use access::SignalingKind;
 pub use cast::Cast;

@@ -248,7 +248,7 @@ impl Participant {
         let end = match self.receiving.take() {
             Some(end) => end,
             None => {
-                self.open_sinks().await?;
+                self.open_sinks(run).await?;
                 let receiver = Arc::clone(&self.member.receiver);
                 self.connect(Direction::Receive, receiver).await?
             }
@@ -318,12 +318,13 @@ impl Participant {
         let _ = tokio::time::timeout(MAX_LEAVING, polite).await;
     }
 
-    async fn open_sinks(&mut self) -> Result<()> {
+    async fn open_sinks(&mut self, run: &Run) -> Result<()> {
         if let Transport::Plain(suite) = self.manner.transport {
             for _ in 0..self.manner.unread {
                 let (api, router) = self.access.plain_router()?;
                 let setup = PlainSetup::new(self.manner.ip, suite);
                 let sink = PlainSink::connect(api, router, setup).await?;
+                run.unread.add(sink.port);
                 self.sinks.push(sink);
             }
         }

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::load::LoadProfile;
 use crate::latency;
-use crate::outcome::{KindPhase, Percentiles, Phase, Tally};
+use crate::outcome::{KindPhase, Percentiles, Phase, Tally, UnreadPhase};
 
 /// A sample is good where at least so much of what was sent came, and nearly all of that sooner than
 /// so many ms.
@@ -26,11 +26,19 @@ pub(super) struct KindSample {
     pub(super) latency: Histogram<u64>,
 }
 
+/// What came, between two samples, to sockets that nobody reads.
+pub(super) struct UnreadSample {
+    /// Beside each receiver.
+    pub(super) sockets: u64,
+    pub(super) came: u64,
+}
+
 /// What happened between two samples.
 pub(super) struct Sample {
     pub(super) length_s: f64,
     pub(super) sent: u64,
     pub(super) kinds: [KindSample; 2],
+    pub(super) unread: Option<UnreadSample>,
     pub(super) server_cpu_s: Option<f64>,
     pub(super) own_cpu_s: f64,
     pub(super) resident_bytes: Option<u64>,
@@ -48,6 +56,8 @@ struct Current {
     length_s: f64,
     sent: u64,
     kinds: BTreeMap<&'static str, OfKind>,
+    /// What was due to sockets that nobody reads, and what came.
+    unread: Option<(u64, u64)>,
     server_cpu_s: Option<f64>,
     own_cpu_s: f64,
     resident_bytes: Option<u64>,
@@ -76,6 +86,12 @@ impl Phases {
         current.samples.push((current.length_s, is_good(&sample)));
         current.length_s += sample.length_s;
         current.sent += sample.sent;
+        if let Some(unread) = sample.unread {
+            let due: u64 = sample.kinds.iter().map(|of| of.due).sum();
+            let (all_due, all_came) = current.unread.get_or_insert((0, 0));
+            *all_due += due * unread.sockets;
+            *all_came += unread.came;
+        }
         for of in sample.kinds {
             let kind = current.kinds.entry(of.kind).or_insert_with(|| OfKind {
                 due: 0,
@@ -127,6 +143,10 @@ impl Current {
             expected_per_second: per_second(expected),
             received_per_second: per_second(received),
             received_bps: per_second(wire_bytes) * 8.0,
+            unread: self.unread.map(|(due, came)| UnreadPhase {
+                expected_per_second: per_second(due),
+                came_per_second: per_second(came),
+            }),
             latency: Percentiles::of_any(&all),
             by_kind: by_kind
                 .map(|(kind, of)| (kind.to_owned(), of.phase()))
@@ -194,6 +214,10 @@ mod tests {
                 kind("audio", 100, 100, 0),
                 kind("video", due - 100, came - 100, due - came),
             ],
+            unread: Some(UnreadSample {
+                sockets: 2,
+                came: came * 2,
+            }),
             server_cpu_s: Some(0.05),
             own_cpu_s: 0.02,
             resident_bytes: Some(1_000),
@@ -225,6 +249,9 @@ mod tests {
         assert_eq!(over.share, 1.0);
         assert!((over.received_per_second - 10_000.0).abs() < 1.0);
         assert!((over.expected_per_second - 30_000.0).abs() < 1.0);
+        let unread = over.unread.unwrap();
+        assert!((unread.expected_per_second - 60_000.0).abs() < 1.0);
+        assert!((unread.came_per_second - 20_000.0).abs() < 1.0);
         assert_eq!(over.by_kind["audio"].lost, 0);
         assert_eq!(over.by_kind["video"].lost, 20_000);
         assert!((over.server_cores.unwrap() - 0.5).abs() < 1e-6);

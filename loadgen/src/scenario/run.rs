@@ -11,6 +11,7 @@ use super::crowd::Crowd;
 use super::load::rank;
 use super::participant::{Manner, Source};
 use super::traffic::Traffic;
+use super::unread::UnreadSockets;
 use crate::api::Api;
 use crate::clock::now_ns;
 use crate::latency::{self, LatencySink};
@@ -28,6 +29,7 @@ pub(super) struct Run {
     pub(super) generator: Generator,
     pub(super) latency: Latencies,
     pub(super) crowd: Crowd,
+    pub(super) unread: UnreadSockets,
     /// Asks participants for another layer of simulcast every so often.
     pub(super) switch_layers: Option<Duration>,
     /// True when everyone is to leave.
@@ -64,6 +66,7 @@ impl Run {
             generator,
             latency: Latencies::new(),
             crowd: Crowd::default(),
+            unread: UnreadSockets::default(),
             switch_layers,
             ending: watch::Sender::new(false),
             wanted: AtomicUsize::new(wanted),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::load::LoadProfile;
-use super::phases::{KindSample, Phases, Sample};
+use super::phases::{KindSample, Phases, Sample, UnreadSample};
 use super::processes::{CpuTimes, Processes, own_seconds};
 use super::run::Run;
 use crate::latency;
@@ -26,6 +26,7 @@ struct Counts {
     sent: u64,
     tally: Tally,
     kinds: [KindCounts; 2],
+    unread: Option<u64>,
     trains: Vec<u64>,
     server: CpuTimes,
     own_seconds: f64,
@@ -108,6 +109,13 @@ impl Sampler {
                 length_s,
                 sent: more(now.sent, before.sent),
                 kinds: [kind(0, "audio", audio), kind(1, "video", video)],
+                unread: now
+                    .unread
+                    .zip(before.unread)
+                    .map(|(now, before)| UnreadSample {
+                        sockets: run.manner.unread as u64,
+                        came: more(now, before),
+                    }),
                 server_cpu_s: processes.are_seen().then_some(server_cpu_s),
                 own_cpu_s: now.own_seconds - before.own_seconds,
                 resident_bytes: processes.resident_bytes(),
@@ -147,6 +155,7 @@ impl Counts {
             sent: sent.all(),
             tally,
             kinds,
+            unread: run.unread.came(),
             trains: read_stats().trains(),
             server: processes.times(),
             own_seconds: own_seconds(),
