@@ -86,6 +86,12 @@ test('an overload is judged by goodput, audio, delay and how soon it is over', (
     for (const weak of [judge({ expectedPerSecond: 200 }), judge({ receivedPerSecond: 200 })]) {
         assert.deepEqual([weak.verdict, weak.problem], ['inconclusive', 'inconclusive: not enough load']);
     }
+    // What nobody reads counts too.
+    const unread = (expectedPerSecond, camePerSecond) => ({ unread: { expectedPerSecond, camePerSecond } });
+    const wide = [
+        phase(100, 100, unread(900, 900)), phase(300, 50, unread(2700, 910)), phase(80, 80, unread(720, 720)),
+    ];
+    assert.match(judgeOverload(ROWS.overload, [{ engine: { phases: wide } }]).figures, /^at 3\.0 .* goodput 96 %/);
     const silent = { problem: '3 receivers heard nothing', phases: [phase(100, 100), phase(300, 96), phase(80, 80)] };
     assert.equal(judgeOverload(ROWS.overload, [{ engine: silent }]).verdict, 'met');
     assert.equal(judgeOverload(ROWS.overload, [{ engine: { problem: 'did not start' } }]).verdict, 'inconclusive');
