@@ -313,7 +313,7 @@ impl Shard {
     }
 
     /// Where a driver sent some of what arrived and not all, the rest is offered before anything changes.
-    fn finish_fan_out(&mut self) {
+    pub(crate) fn finish_fan_out(&mut self) {
         if self.arrived.is_under_way() {
             self.fan_out();
         }
