@@ -157,8 +157,9 @@ impl Call {
         }
     }
 
-    /// The second half of [`Self::take_seen`].
+    /// The second half of [`Self::take_seen`], with what time brings meanwhile.
     pub fn send(&mut self, look: Look<'_>) {
+        self.shard.handle_timeout(self.now);
         while self.shard.poll_transmit(self.now, &mut self.batch) {
             look(self.now, &self.batch);
             self.batch.clear();
@@ -180,7 +181,6 @@ impl Call {
                 break;
             }
             self.now = self.now.max(due);
-            self.shard.handle_timeout(self.now);
             self.send(look);
         }
         self.now = end;
