@@ -1,5 +1,6 @@
 //! The parts of the engine put together, and taken apart in order.
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
@@ -27,12 +28,12 @@ pub(crate) enum Ending {
     Failed(String),
 }
 
-/// Runs the engine until it is to end. The error is one line for the operator.
-pub(crate) fn run(config: &Config) -> Result<(), String> {
+/// Runs the engine until it is to end.
+pub(crate) fn run(config: &Config) -> Result<(), RunError> {
     let clock = Clock::start();
     let lock = SocketLock::claim(&config.socket)?;
     let _ports = MediaPortLocks::claim(&config.media_listen)?;
-    let mut probe = weirgate_io::probe(config.io)?;
+    let mut probe = weirgate_io::probe(config.io).map_err(RunError::Setting)?;
     let media = bind_media(config)?;
     poll_busily(config, &media, &mut probe)?;
     let xdp = match probe.kind {
@@ -80,7 +81,22 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
             Ok(())
         }
         // The other shards may be as broken; the end of the process closes all sockets.
-        Ending::Failed(why) => Err(why),
+        Ending::Failed(why) => Err(why.into()),
+    }
+}
+
+/// Why the engine does not run, or no longer: one line for the operator.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// A setting that can not be had on this host: it has to be changed.
+    Setting(String),
+    /// Starting again may help.
+    Other(String),
+}
+
+impl From<String> for RunError {
+    fn from(why: String) -> Self {
+        Self::Other(why)
     }
 }
 
@@ -98,20 +114,24 @@ fn ending() -> Result<(Sender<Ending>, Receiver<Ending>), String> {
 
 /// Binds every media address for every shard. Of the default addresses those a host does not
 /// have, such as IPv6 where that is off, are left out.
-fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, String> {
+fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, RunError> {
     let mut media = Vec::new();
     let mut failed = Vec::new();
     for &address in &config.media_listen {
         match weirgate_io::bind_media(address, config.cores.len()) {
             Ok(sockets) => media.push(sockets),
             Err(error) if config.media_listen_chosen || is_taken(&error) => {
-                return Err(format!("{error} by --media-listen"));
+                let why = format!("{error} by --media-listen");
+                return Err(match error.kind() {
+                    ErrorKind::AddrNotAvailable => RunError::Setting(why),
+                    _ => RunError::Other(why),
+                });
             }
             Err(error) => failed.push(error.to_string()),
         }
     }
     if media.is_empty() {
-        return Err(failed.join("; "));
+        return Err(failed.join("; ").into());
     }
     for error in failed {
         tracing::warn!(%error, "a default media address is left out");
@@ -141,7 +161,7 @@ fn set_up_steering(
 }
 
 /// Sets AF_XDP up for all shards; what it will do becomes the reason that is shown.
-fn set_up_xdp(config: &Config, probe: &mut Probe) -> Result<Vec<XdpSeat>, String> {
+fn set_up_xdp(config: &Config, probe: &mut Probe) -> Result<Vec<XdpSeat>, RunError> {
     let shards = u16::try_from(config.cores.len()).map_err(|_| "too many cores".to_owned())?;
     let set_up = weirgate_io::set_up_xdp(&XdpOptions {
         interfaces: config.xdp_interfaces.clone(),
@@ -149,7 +169,9 @@ fn set_up_xdp(config: &Config, probe: &mut Probe) -> Result<Vec<XdpSeat>, String
         shards,
     })
     .map_err(|error| {
-        format!("the I/O back end `xdp` can not be had: {error} (--io auto does without)")
+        let why =
+            format!("the I/O back end `xdp` can not be had: {error} (--io auto does without)");
+        RunError::Setting(why)
     })?;
     probe.reason = set_up.summary;
     Ok(set_up.seats)
@@ -160,12 +182,17 @@ fn is_taken(error: &std::io::Error) -> bool {
 }
 
 /// Sets media sockets up for busy polling where that is asked for; the shards see to their waits.
-fn poll_busily(config: &Config, media: &[Vec<UdpSocket>], probe: &mut Probe) -> Result<(), String> {
+fn poll_busily(
+    config: &Config,
+    media: &[Vec<UdpSocket>],
+    probe: &mut Probe,
+) -> Result<(), RunError> {
     let Some(time) = config.busy_poll else {
         return Ok(());
     };
     for socket in media.iter().flatten() {
-        weirgate_io::poll_busily(socket, time).map_err(|error| format!("--busy-poll: {error}"))?;
+        weirgate_io::poll_busily(socket, time)
+            .map_err(|error| RunError::Setting(format!("--busy-poll: {error}")))?;
     }
     let micros = time.as_micros();
     probe.reason += &format!("; busy polling for {micros} microseconds");

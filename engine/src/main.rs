@@ -16,6 +16,11 @@ mod shard_thread;
 use std::io::Write;
 use std::process::ExitCode;
 
+use engine::RunError;
+
+/// Exit code for a setting that has to be changed, as for one that can not be read.
+const BAD_SETTING: u8 = 2;
+
 fn main() -> ExitCode {
     let usable_cores = process::usable_cores();
     let config = config::read(
@@ -30,20 +35,21 @@ fn main() -> ExitCode {
     process::settle();
     let log = match log::start(config.log_format) {
         Ok(log) => log,
-        Err(error) => return fail(&format!("no thread for the log: {error}")),
+        Err(error) => return fail(&format!("no thread for the log: {error}"), 1),
     };
     process::end_on_panic(log.flusher());
     let outcome = engine::run(&config);
     log.flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => fail(&why),
+        Err(RunError::Setting(why)) => fail(&why, BAD_SETTING),
+        Err(RunError::Other(why)) => fail(&why, 1),
     }
 }
 
 /// One line on stderr, for people whatever the log's format.
-fn fail(why: &str) -> ExitCode {
+fn fail(why: &str, code: u8) -> ExitCode {
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "weirgate-engine: {why}");
-    ExitCode::FAILURE
+    ExitCode::from(code)
 }

@@ -183,6 +183,18 @@ fn bad_settings_end_with_2_and_one_line_that_names_them() {
     assert!(stderr.contains("--sped"), "{stderr}");
 }
 
+/// A documentation address (RFC 5737): starting again does not help.
+#[test]
+fn an_address_that_the_host_has_not_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("engine.sock");
+    let socket = socket.to_str().unwrap();
+    let (code, stderr) = run_to_end(&["--socket", socket, "--media-listen", "203.0.113.1:5"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("203.0.113.1 is not an address of this host"));
+    assert!(stderr.contains("--media-listen"), "{stderr}");
+}
+
 #[test]
 fn a_bad_variable_is_named_and_a_flag_wins_over_it() {
     let run = |arguments: &[&str]| {

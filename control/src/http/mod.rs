@@ -23,6 +23,7 @@ use axum::{
     http::{StatusCode, Uri, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::any,
 };
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -52,6 +53,8 @@ pub fn app(service: &Arc<Service>) -> Router {
     let app = Router::new()
         .merge(api)
         .merge(openapi::description_route(description))
+        .route("/whip/{*rest}", any(not_built))
+        .route("/whep/{*rest}", any(not_built))
         .fallback(page::serve)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -69,6 +72,11 @@ async fn count(State(service): Shared, request: Request, next: Next) -> Response
     let response = next.run(request).await;
     service.counters.http_request(response.status().as_u16());
     response
+}
+
+async fn not_built() -> ApiError {
+    let message = "WHIP and WHEP are not supported yet";
+    ApiError::new(ErrorCode::Unsupported, message)
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {

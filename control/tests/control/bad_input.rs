@@ -90,6 +90,10 @@ async fn unknown_routes_methods_and_ids() {
     control.get("/v2/routers").await.error(404, "not_found");
     let put = send(control.address, "PUT", "/v1/routers", &[], b"").await;
     put.error(405, "bad_request");
+    for path in ["/whip/room", "/whep/room/peer"] {
+        let whip = send(control.address, "POST", path, &[], b"v=0").await;
+        whip.error(501, "unsupported");
+    }
     assert!(put.header("allow").is_some());
     for unknown in [
         Uuid::new_v4().to_string(),
