@@ -129,6 +129,7 @@ fn consumer(producer: Uuid, ssrc: u32) -> ConsumerConfig {
         paused: false,
         preferred_layers: None,
         priority: 1,
+        ignore_dtx: false,
     }
 }
 

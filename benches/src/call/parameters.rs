@@ -79,6 +79,7 @@ pub(super) fn consumer(sender: usize, receiver: usize, scenario: &Scenario) -> C
         paused: scenario.paused,
         preferred_layers: None,
         priority: 1,
+        ignore_dtx: false,
     }
 }
 

@@ -86,6 +86,8 @@ pub struct ConsumerArgs<'a> {
     pub preferred_layers: Option<Layers>,
     /// 1–255; more is served first.
     pub priority: u8,
+    /// Opus packets of silence are left out.
+    pub ignore_dtx: bool,
 }
 
 /// The engine's view of a consumer.
@@ -120,6 +122,7 @@ pub fn consumer_config(args: ConsumerArgs<'_>) -> Result<ConsumerConfig, OrtcErr
         paused: args.paused,
         preferred_layers: args.preferred_layers,
         priority: args.priority,
+        ignore_dtx: args.ignore_dtx,
     })
 }
 

@@ -130,6 +130,7 @@ fn carry_through(json: &Value, kind: MediaKind) {
             paused: false,
             preferred_layers: layers,
             priority: 1,
+            ignore_dtx: false,
         })
         .unwrap();
     }

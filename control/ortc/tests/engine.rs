@@ -42,6 +42,7 @@ fn consumer_of(
         paused: true,
         preferred_layers: None,
         priority: 1,
+        ignore_dtx: false,
     })
 }
 

@@ -31,9 +31,8 @@ pub struct ConsumerOptions {
     /// The caller's.
     #[schema(value_type = Option<Object>)]
     pub app_data: Option<AppData>,
-    /// Not built yet.
-    #[schema(value_type = Option<bool>)]
-    pub ignore_dtx: Option<Value>,
+    /// Opus packets that say no more than that there is silence (DTX) are left out; default false.
+    pub ignore_dtx: Option<bool>,
     /// Not built yet.
     #[schema(value_type = Option<bool>)]
     pub pipe: Option<Value>,
@@ -45,7 +44,7 @@ impl ConsumerOptions {
     /// # Errors
     /// `unsupported` or `bad_request`, naming the field.
     pub fn check(&self) -> Result<(), ApiError> {
-        refuse_unbuilt(&[("ignoreDtx", &self.ignore_dtx), ("pipe", &self.pipe)])?;
+        refuse_unbuilt(&[("pipe", &self.pipe)])?;
         match self.mid.as_deref() {
             // A one-byte header extension holds no more.
             Some(mid) if mid.is_empty() || mid.len() > 16 => {

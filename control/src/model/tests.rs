@@ -92,6 +92,7 @@ fn consumer() -> Consumer {
             paused: false,
             preferred_layers: None,
             priority: 1,
+            ignore_dtx: false,
         },
         trace: Default::default(),
         score: 10,

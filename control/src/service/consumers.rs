@@ -336,6 +336,7 @@ fn engine_view(
         paused: options.paused.unwrap_or(false),
         preferred_layers: ortc::preferred_layers(consumer_type, &draft.rtp_parameters, wanted),
         priority: INITIAL_PRIORITY,
+        ignore_dtx: options.ignore_dtx.unwrap_or(false),
     })?;
     Ok(config)
 }

@@ -449,7 +449,7 @@ async fn a_consumers_options() {
     let body = json!({
         "producerId": call.producer, "rtpCapabilities": call.capabilities, "paused": true,
         "mid": "own-mid", "preferredLayers": { "spatialLayer": 0 }, "enableRtx": false,
-        "ignoreDtx": false, "pipe": false, "appData": { "b": 2 },
+        "ignoreDtx": true, "pipe": false, "appData": { "b": 2 },
     });
     let made = control.post(&path, body).await.ok(201);
     assert_eq!(made["paused"], true);
@@ -462,6 +462,11 @@ async fn a_consumers_options() {
     let codecs = made["rtpParameters"]["codecs"].as_array().unwrap();
     assert!(codecs.iter().all(|codec| codec["mimeType"] != "video/rtx"));
     assert!(made["score"]["score"].is_u64());
+    let known = host.engine.object(id(&made).parse().unwrap()).unwrap();
+    assert!(matches!(
+        known.body,
+        SnapshotBody::Consumer { config, .. } if config.ignore_dtx
+    ));
 }
 
 #[tokio::test]

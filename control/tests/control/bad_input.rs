@@ -240,7 +240,6 @@ async fn options_that_are_not_built_are_refused_by_name() {
     );
     let path = format!("/v1/transports/{}/consumers", call.receiving);
     let consume = json!({ "producerId": call.producer, "rtpCapabilities": call.capabilities });
-    case(&path, consume.clone(), "ignoreDtx", &json!(true));
     case(&path, consume, "pipe", &json!(true));
     case(
         &transports,

@@ -319,6 +319,11 @@ impl Consumer {
         if !self.takes(meta) {
             return Offered::SKIPPED;
         }
+        if meta.is_dtx && self.config.ignore_dtx {
+            // What follows goes on without a hole.
+            self.interrupt();
+            return Offered::SKIPPED;
+        }
         self.selector
             .offer(encoding, meta.sequence, is_entry, &meta.layers)
     }

@@ -30,6 +30,8 @@ pub(crate) struct PacketMeta {
     pub(crate) payload_type: u8,
     /// Redundant audio (RFC 2198), whose payload names payload types.
     pub(crate) is_red: bool,
+    /// Opus that says no more than that there is silence.
+    pub(crate) is_dtx: bool,
     pub(crate) layers: PacketLayers,
 }
 
@@ -195,6 +197,7 @@ mod tests {
             arrival: Timestamp::from_micros(1),
             payload_type: 100,
             is_red: false,
+            is_dtx: false,
             layers: PacketLayers::default(),
         }
     }

@@ -36,6 +36,9 @@ const SILENT: Duration = Duration::from_secs(3);
 /// leap by this when the source restarts.
 const SEQUENCE_LEAP: u64 = 1 << 20;
 
+/// Opus encoders in DTX send a table of contents without frames, or with empty ones (RFC 6716
+/// section 3.1): what is longer can be heard.
+const MAX_DTX_BYTES: usize = 2;
 /// The level of silence, which is that of 7 bits at most (RFC 6464 section 3).
 const SILENCE: u8 = 127;
 
@@ -362,6 +365,7 @@ impl Source {
         let payload_type = packet.payload_type();
         let codec = self.codec(payload_type).map(|codec| codec.codec);
         let is_red = self.is_audio() && codec == Some(Codec::Red);
+        let is_dtx = codec == Some(Codec::Opus) && packet.payload().len() <= MAX_DTX_BYTES;
         let codec = codec.filter(|_| self.config.kind == MediaKind::Video);
         let descriptor_id = self
             .config
@@ -387,6 +391,7 @@ impl Source {
             arrival,
             payload_type,
             is_red,
+            is_dtx,
             layers,
         }
     }

@@ -19,4 +19,4 @@ pub use stats::*;
 pub use trace::*;
 
 /// Version of the messages on the engine socket; both sides must have the same.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 6;

@@ -282,4 +282,6 @@ pub struct ConsumerConfig {
     pub preferred_layers: Option<Layers>,
     /// 1–255; more is served first.
     pub priority: u8,
+    /// Opus packets that say no more than that there is silence are left out.
+    pub ignore_dtx: bool,
 }

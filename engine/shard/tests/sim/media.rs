@@ -77,6 +77,7 @@ pub fn video_consumer(number: u32, producer: &ProducerConfig) -> ConsumerConfig 
         paused: false,
         preferred_layers: None,
         priority: 1,
+        ignore_dtx: false,
     }
 }
 

@@ -405,5 +405,6 @@ fn consumer(id: Uuid) -> ConsumerConfig {
         paused: false,
         preferred_layers: None,
         priority: 1,
+        ignore_dtx: false,
     }
 }

@@ -181,6 +181,7 @@ fn changes_reach_the_owners_shard_and_stay_only_where_it_grants_them() {
     let want = ConsumerConfig {
         preferred_layers: layers,
         priority: 9,
+        ignore_dtx: false,
         paused: true,
         ..consumer(id(20))
     };
