@@ -17,7 +17,7 @@ fn loopback_is_refused_with_the_reason_and_a_way_out() {
     let arguments = ["--io", "xdp", "--media-listen", &media, "--socket"];
     let arguments = [&arguments[..], &[socket.to_str().unwrap()]].concat();
     let (code, said) = run_to_end(&arguments);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     let last = said.lines().last().unwrap();
     assert!(
         last.contains("the I/O back end `xdp` can not be had: "),
@@ -45,7 +45,7 @@ fn an_interface_that_is_none_is_named() {
         "--socket",
         socket,
     ]);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     assert!(
         said.contains("there is no interface `no-such-one`"),
         "{said}"
