@@ -23,9 +23,8 @@ pub(crate) const fn ntp_middle(ntp: u64) -> u32 {
 
 /// abs-send-time: 24 bits of 6.18 fixed-point seconds.
 pub(crate) const fn abs_send_time(at: Timestamp) -> [u8; 3] {
-    // It wraps every 64 seconds.
-    let micros = at.as_micros() % 64_000_000;
-    let [_, bytes @ ..] = (((micros << 18) / 1_000_000) as u32).to_be_bytes();
+    // 2^18 units are 10^6 µs, both divided by 64. It wraps every 64 seconds.
+    let [_, bytes @ ..] = ((at.as_micros() * 4_096 / 15_625) as u32).to_be_bytes();
     bytes
 }
 

@@ -154,7 +154,9 @@ impl Draft {
         let payload = slot.get_mut(written.header_len + payload_offset..unpadded_len)?;
         let meta = packet.meta;
         rewrite(payload, &meta.layers, &self.place);
-        consumer.renumber_blocks(meta, payload);
+        if meta.is_red {
+            consumer.renumber_blocks(meta, payload);
+        }
         Some((written, padding))
     }
 

@@ -29,11 +29,10 @@ impl Consumer {
         Some((packet, self.payload_types(primary)?))
     }
 
-    /// Gives the blocks of a payload that is written already the payload types of its leg. Blocks
-    /// that are not understood, such as encrypted ones, go as they are.
+    /// Gives the blocks of a redundant payload that is written already the payload types of its leg.
+    /// Blocks that are not understood, such as encrypted ones, go as they are.
     pub(crate) fn renumber_blocks(&self, meta: &PacketMeta, payload: &mut [u8]) {
-        let has_red = || self.payload_types(meta.payload_type).is_some();
-        if meta.is_red && has_red() {
+        if self.payload_types(meta.payload_type).is_some() {
             red::rewrite(payload, |block| Some(self.payload_types(block)?.media));
         }
     }
