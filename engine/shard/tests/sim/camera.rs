@@ -17,6 +17,12 @@ const MAX_PAYLOAD: usize = 1_100;
 const TEMPORAL_PATTERN: [(u8, u32); 4] = [(0, 4), (2, 1), (1, 2), (2, 1)];
 /// Sizes of frames by temporal layer, in percent of the mean.
 const TEMPORAL_PERCENT: [u64; 3] = [160, 80, 80];
+/// The same of key frames, by stream: the larger the picture, the more; and of what follows until the
+/// encoder has made up for one.
+const KEY_PERCENT: [u64; 3] = [240, 300, 540];
+const AFTER_KEY_PERCENT: u64 = 50;
+/// Key frames of a camera whose frames are all alike.
+const PLAIN_KEY_PERCENT: u64 = 400;
 
 /// A packet's place in its stream, as it is written in its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +94,8 @@ pub struct CameraStream {
     sequence: u16,
     frame: u32,
     key_due: bool,
+    /// What key frames took beyond the rate and those after them have not made up for.
+    owed_bytes: u64,
 }
 
 pub struct Camera {
@@ -114,6 +122,7 @@ impl Camera {
             sequence: 100,
             frame: 0,
             key_due: true,
+            owed_bytes: 0,
         });
         Self {
             peer,
@@ -158,6 +167,11 @@ impl Camera {
                     stream.requests += 1;
                     key_at_us.get_or_insert(now_us + 60_000);
                 }
+            }
+            if self.natural.is_some() {
+                // Browsers encode all streams anew.
+                let first_us = self.key_at_us.iter().flatten().min().copied();
+                self.key_at_us.fill(first_us);
             }
         }
     }
@@ -226,8 +240,21 @@ impl CameraStream {
             frame_bytes = frame_bytes * (80 + random.next() % 41) / 100;
             temporal = Some(layer);
         }
-        // Key frames are larger; the mean rate is hardly changed by them.
-        let bytes = (if key { frame_bytes * 4 } else { frame_bytes }) as usize;
+        if key {
+            let percent = match temporal {
+                Some(_) => KEY_PERCENT[usize::from(number)],
+                None => PLAIN_KEY_PERCENT,
+            };
+            let mean_bytes = frame_bytes;
+            frame_bytes = frame_bytes * percent / 100;
+            self.owed_bytes += frame_bytes - mean_bytes;
+        } else if temporal.is_some() {
+            let less = frame_bytes * (100 - AFTER_KEY_PERCENT) / 100;
+            let less = less.min(self.owed_bytes);
+            self.owed_bytes -= less;
+            frame_bytes -= less;
+        }
+        let bytes = frame_bytes as usize;
         let count = bytes.div_ceil(MAX_PAYLOAD).max(1);
         let timestamp = (now_us * 9 / 100) as u32;
         for index in 0..count {

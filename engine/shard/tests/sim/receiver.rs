@@ -21,6 +21,10 @@ const MAX_NACKS: u8 = 8;
 const HOLD_DIVISOR: u64 = 10;
 /// In the playout-delay extension times are multiples of 10 ms.
 const HOLD_UNIT_US: u64 = 10_000;
+/// Without a picture for so long a browser asks for a key frame.
+const STUCK_US: u64 = 600_000;
+/// Frames whose mean length tells what a freeze is.
+const FREEZE_FRAMES: usize = 30;
 
 /// A frame that could be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Receiver {
     received: BTreeSet<u64>,
     missing: BTreeMap<u64, Missing>,
     pub given_up: u64,
+    /// Packets found missing, repaired or not.
+    pub found_missing: u64,
     frames: BTreeMap<(u8, u32), Frame>,
     last_shown: Option<(u8, u32)>,
     /// Frames shown of late, of the stream that is shown.
@@ -113,6 +119,7 @@ impl Receiver {
             received: BTreeSet::new(),
             missing: BTreeMap::new(),
             given_up: 0,
+            found_missing: 0,
             frames: BTreeMap::new(),
             last_shown: None,
             decoded: BTreeSet::new(),
@@ -217,6 +224,7 @@ impl Receiver {
         let extended = extend(highest, sequence);
         for lost in highest + 1..extended {
             self.missing.insert(lost, Missing::default());
+            self.found_missing += 1;
         }
         self.highest = Some(highest.max(extended));
         self.missing.remove(&extended);
@@ -316,7 +324,7 @@ impl Receiver {
             && self
                 .shown
                 .last()
-                .is_none_or(|shown| now_us - shown.at_us > 600_000);
+                .is_none_or(|shown| now_us - shown.at_us > STUCK_US);
         if is_stuck && self.highest.is_some() && now_us >= self.pli_us {
             self.pli_us = now_us + 1_000_000;
             out.extend(rtcp(|writer| writer.pli(1, self.ssrc)));
@@ -422,12 +430,10 @@ impl Receiver {
     }
 
     /// Time without a new picture beyond what WebRTC calls a freeze (three frames, or one and
-    /// 150 ms, of the mean length), with a buffer that plays frames this long after their capture if it can, and for as
-    /// long as it is told to hold them back beyond.
+    /// 150 ms, of the mean length of the last thirty), with a buffer that plays frames this long after
+    /// their capture if it can, and for as long as it is told to hold them back beyond.
     pub fn frozen_us(&self, from_us: u64, until_us: u64, buffer_us: u64) -> u64 {
         let shown = self.between(from_us, until_us);
-        let mean_us = (until_us - from_us) / shown.len().max(1) as u64;
-        let freeze_us = (3 * mean_us).max(mean_us + 150_000);
         let mut played = shown.iter().map(|shown| {
             let in_time_us = shown.captured_us + buffer_us + shown.held_us;
             shown.at_us.max(in_time_us)
@@ -436,9 +442,15 @@ impl Receiver {
             return until_us - from_us;
         };
         let mut frozen_us = 0;
+        let mut gaps_us = std::collections::VecDeque::new();
         for played_us in played {
             let gap_us = played_us.saturating_sub(last_us);
-            if gap_us > freeze_us {
+            gaps_us.push_back(gap_us);
+            if gaps_us.len() > FREEZE_FRAMES {
+                gaps_us.pop_front();
+            }
+            let mean_us = gaps_us.iter().sum::<u64>() / gaps_us.len() as u64;
+            if gap_us > (3 * mean_us).max(mean_us + 150_000) {
                 frozen_us += gap_us;
             }
             last_us = last_us.max(played_us);
