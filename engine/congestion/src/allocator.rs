@@ -148,16 +148,29 @@ pub fn wanted_bps(demands: &[Demand<'_>]) -> u64 {
         .sum()
 }
 
-/// What the consumers' present layers take, in bit/s, as far as they are still there.
-pub fn taken_bps(demands: &[Demand<'_>], allocations: &[Allocation]) -> u64 {
-    demands
-        .iter()
-        .zip(allocations)
-        .filter_map(|(demand, allocation)| {
-            let layer = demand.at_most(allocation.id?).min(demand.top())?;
-            Some(demand.layers[layer].bps)
-        })
-        .sum()
+/// What the consumers' present layers take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// All of it together, in bit/s.
+    pub bps: u64,
+    /// The same without the temporal layers that go and come at no cost.
+    pub least_bps: u64,
+}
+
+/// What the consumers' present layers take, as far as they are still there.
+pub fn taken(demands: &[Demand<'_>], allocations: &[Allocation]) -> Taken {
+    let mut taken = Taken::default();
+    for (demand, allocation) in demands.iter().zip(allocations) {
+        let present = allocation.id.and_then(|id| demand.at_most(id));
+        let Some(present) = present.min(demand.top()) else {
+            continue;
+        };
+        let layer = demand.layers[present];
+        let is_same = |other: &&LayerRate| other.spatial == layer.spatial;
+        taken.bps += layer.bps;
+        taken.least_bps += demand.layers.iter().find(is_same).map_or(0, |it| it.bps);
+    }
+    taken
 }
 
 /// Fills the trials of all consumers from nothing, each up to its limit; `cost` is what a layer takes

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weirgate_congestion::allocator::{
-    self, Allocation, Demand, Kind, LayerRate, Reason, Summary, taken_bps, wanted_bps,
+    self, Allocation, Demand, Kind, LayerRate, Reason, Summary, Taken, taken, wanted_bps,
 };
 use weirgate_wire::{Layers, MediaKind};
 
@@ -31,6 +31,8 @@ pub(crate) struct Wishes {
     consumers: Vec<Wish>,
     layers: Vec<LayerRate>,
     allocations: Vec<Allocation>,
+    /// That left for them in all.
+    key_frames: u64,
     /// Memory for what is made of them, empty between allocations.
     demands: Vec<Demand<'static>>,
 }
@@ -51,6 +53,7 @@ impl Wishes {
         self.consumers.clear();
         self.layers.clear();
         self.allocations.clear();
+        self.key_frames = 0;
     }
 
     fn demands<'a>(&'a self, memory: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
@@ -105,8 +108,11 @@ impl Shard {
         let mut allocations = std::mem::take(&mut wishes.allocations);
         let memory = std::mem::take(&mut wishes.demands);
         let demands = wishes.demands(memory);
-        let taken_bps = taken_bps(&demands, &allocations);
-        let target_bps = target_bps(now, transport, taken_bps, wishes.least_bps());
+        let taken = taken(&demands, &allocations);
+        if let Some(downlink) = &mut transport.downlink {
+            downlink.note_key_frames(now, wishes.key_frames, transport.queue.paced_bytes());
+        }
+        let target_bps = target_bps(transport, taken, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
         let is_early = transport.allocate_at.since(now) <= EARLY;
@@ -191,6 +197,7 @@ impl Shard {
                 layers: start..wishes.layers.len(),
             });
             wishes.allocations.push(consumer.allocation);
+            wishes.key_frames += consumer.key_frames;
         }
     }
 
@@ -281,10 +288,10 @@ fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
 /// What the consumers of a transport may take. While nobody says what arrives neither the first
 /// guess nor a REMB takes away the lowest layers: a REMB says little more than what came, so that of a
 /// receiver that got no video would stay at nothing.
-fn target_bps(now: Timestamp, transport: &mut Transport, taken_bps: u64, least_bps: u64) -> u64 {
+fn target_bps(transport: &Transport, taken: Taken, least_bps: u64) -> u64 {
     let is_paced = transport.is_paced();
-    let target_bps = match &mut transport.downlink {
-        Some(downlink) if is_paced => downlink.allocatable_bps(now, taken_bps),
+    let target_bps = match &transport.downlink {
+        Some(downlink) if is_paced => downlink.allocatable_bps(taken),
         _ => transport.outgoing_bps().unwrap_or(u64::MAX >> 8),
     };
     let knows_arrivals = transport

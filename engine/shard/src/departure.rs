@@ -17,8 +17,10 @@ use crate::trace::Tracer;
 use crate::transport::Transport;
 use crate::{Path, Timestamp};
 
-/// Video older than this is not worth sending: its consumer goes on at the next key frame.
-const MAX_VIDEO_AGE: Duration = Duration::from_millis(800);
+/// Video older than this is not worth sending: its consumer goes on at the next key frame. A key frame
+/// that shares a narrow path takes over a second, and the next would take as long: libwebrtc too lets two
+/// seconds wait.
+const MAX_VIDEO_AGE: Duration = Duration::from_millis(2_000);
 
 /// What a packet on its way out touches, beside its transport.
 pub(crate) struct Gate<'a> {

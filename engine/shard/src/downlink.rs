@@ -1,5 +1,8 @@
 //! The path to one receiver: what it carries, when packets may leave by it, and its probes.
 
+use std::time::Duration;
+
+use weirgate_congestion::allocator::Taken;
 use weirgate_congestion::{ClusterId, Config, NEVER_US, Pacer, PacketKind, SendSide};
 
 use crate::Timestamp;
@@ -11,13 +14,16 @@ const NEWS_PERCENT: u64 = 3;
 const WANTED_MORE_PERCENT: u64 = 120;
 const WANTED_LESS_PERCENT: u64 = 80;
 
-/// What is taken and no more than this over the target, in percent, fits: both are measured.
-const AS_GOOD_PERCENT: u64 = 5;
-/// What is taken may be over the target by this, in percent, for as long as [`Downlink::patience_us`]
-/// tells.
+/// What is taken fits where it is over the target by no more than this, in percent: the pacer lets so
+/// much leave, and a target that swings below what the path carries is no reason for a key frame.
 const OVER_PERCENT: u64 = 25;
-/// The patience of one that has next to nothing of what the path carries.
-const MAX_PATIENCE_US: f64 = 1_500_000.0;
+/// But upper temporal layers, which come back without one, fit so only while all that is taken is no
+/// more than this of what the path was seen to carry of all that share it, in percent.
+const MODEST_PERCENT: u64 = 60;
+/// A key frame is judged by what it does for no longer than this.
+const KEY_FRAME: Duration = Duration::from_millis(1_500);
+/// What waits for less than this, in milliseconds at the target, is of no key frame any more.
+const DRAINED_MS: u64 = 30;
 
 /// Headers of IPv4 and UDP: a link carries them too, and the packets of probes are small.
 const HEADERS_BYTES: usize = 28;
@@ -31,8 +37,9 @@ pub(crate) struct Downlink {
     /// Target of the last allocation.
     allocated_bps: u64,
     wanted_bps: u64,
-    /// Since when more is taken than the target.
-    over_since: Option<Timestamp>,
+    /// Key frames that left in all, and since when one is on its way.
+    key_frames: u64,
+    key_frame_since: Option<Timestamp>,
 }
 
 impl Downlink {
@@ -47,7 +54,8 @@ impl Downlink {
             probe: None,
             allocated_bps: 0,
             wanted_bps: 0,
-            over_since: None,
+            key_frames: 0,
+            key_frame_since: None,
         }
     }
 
@@ -55,29 +63,29 @@ impl Downlink {
         self.estimate.target_bps()
     }
 
-    /// What may be allocated where the present layers take that much: the target, or for a time what
-    /// they take. A queue that grows may be another's doing, and gone before layers had to change; of
-    /// several that share a path the one with the most of it gives way first.
-    pub(crate) fn allocatable_bps(&mut self, now: Timestamp, taken_bps: u64) -> u64 {
+    /// What may be allocated where the present layers take that much: the target, or what they take. A
+    /// queue that grows may be another's doing, and gone before layers had to change; of several that
+    /// share a path the one with the most of it gives way first. While a key frame is on its way no other
+    /// is asked for because of the queue that it made.
+    pub(crate) fn allocatable_bps(&self, taken: Taken) -> u64 {
         let target_bps = self.target_bps();
-        if taken_bps * 100 <= target_bps * (100 + AS_GOOD_PERCENT) {
-            self.over_since = None;
-            return target_bps.max(taken_bps);
-        }
-        let since = *self.over_since.get_or_insert(now);
-        let is_little = taken_bps * 100 <= target_bps * (100 + OVER_PERCENT);
-        let over_us = now.since(since).as_micros() as u64;
-        if is_little && over_us < self.patience_us(taken_bps) {
-            taken_bps
-        } else {
-            target_bps
-        }
+        let is_modest = taken.bps * 100 <= self.estimate.burst_bps() * MODEST_PERCENT;
+        let kept_bps = if is_modest { taken.bps } else { taken.least_bps };
+        let is_kept = self.key_frame_since.is_some()
+            || kept_bps * 100 <= target_bps * (100 + OVER_PERCENT);
+        if is_kept { target_bps.max(kept_bps) } else { target_bps }
     }
 
-    fn patience_us(&self, taken_bps: u64) -> u64 {
-        let share = taken_bps as f64 / self.estimate.burst_bps().max(1) as f64;
-        let rest = 1.0 - share.min(1.0);
-        (MAX_PATIENCE_US * rest * rest) as u64
+    /// So many key frames have left in all, with that much waiting.
+    pub(crate) fn note_key_frames(&mut self, now: Timestamp, key_frames: u64, queued_bytes: u64) {
+        if key_frames != self.key_frames {
+            (self.key_frames, self.key_frame_since) = (key_frames, Some(now));
+            return;
+        }
+        let is_drained = queued_bytes * 8_000 < self.target_bps() * DRAINED_MS;
+        self.key_frame_since = self
+            .key_frame_since
+            .filter(|&since| !is_drained && now.since(since) < KEY_FRAME);
     }
 
     /// Half a second of what arrives has been seen.

@@ -49,9 +49,8 @@ pub(crate) struct Encoding {
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) last_packet: Timestamp,
     pub(crate) rates: LayerRates,
-    /// RTP timestamp of the last key picture, of a stream with spatial layers.
+    /// RTP timestamp of the last key frame.
     key_timestamp: Option<u32>,
-    has_spatial_layers: bool,
     pub(crate) key_frames: KeyFrameRequests,
     /// On the producer's own shard, once a packet or signaling gave an SSRC.
     pub(crate) inbound: Option<Inbound>,
@@ -61,7 +60,7 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    fn new(kind: MediaKind, limits: &Limits, spatial_layers: u8) -> Self {
+    fn new(kind: MediaKind, limits: &Limits) -> Self {
         let (packets, bytes) = match kind {
             MediaKind::Audio => (AUDIO_HISTORY_PACKETS, limits.audio_history_bytes),
             MediaKind::Video => (VIDEO_HISTORY_PACKETS, limits.video_history_bytes),
@@ -72,7 +71,6 @@ impl Encoding {
             last_packet: Timestamp::ZERO,
             rates: LayerRates::default(),
             key_timestamp: None,
-            has_spatial_layers: spatial_layers > 1,
             key_frames: KeyFrameRequests::default(),
             inbound: None,
             reader: LayerReader::default(),
@@ -89,7 +87,7 @@ impl Encoding {
 
     /// Takes note of a packet that came.
     pub(crate) fn count(&mut self, now: Timestamp, meta: &PacketMeta, payload_len: usize) {
-        if self.has_spatial_layers && meta.layers.begins_key_frame() {
+        if meta.layers.begins_key_frame() {
             self.key_timestamp = Some(meta.timestamp);
         }
         let packet = Counted {
@@ -225,7 +223,7 @@ impl Source {
         let encodings = config
             .encodings
             .iter()
-            .map(|encoding| Encoding::new(config.kind, limits, encoding.spatial_layers))
+            .map(|_| Encoding::new(config.kind, limits))
             .collect();
         let wanted = Wanted::new(top_layer(&config), now);
         Self {
