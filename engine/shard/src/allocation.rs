@@ -112,7 +112,7 @@ impl Shard {
         if let Some(downlink) = &mut transport.downlink {
             downlink.note_key_frames(now, wishes.key_frames, transport.queue.paced_bytes());
         }
-        let target_bps = target_bps(transport, taken, wishes.least_bps());
+        let target_bps = target_bps(now, transport, taken, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
         let is_early = transport.allocate_at.since(now) <= EARLY;
@@ -288,10 +288,10 @@ fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
 /// What the consumers of a transport may take. While nobody says what arrives neither the first
 /// guess nor a REMB takes away the lowest layers: a REMB says little more than what came, so that of a
 /// receiver that got no video would stay at nothing.
-fn target_bps(transport: &Transport, taken: Taken, least_bps: u64) -> u64 {
+fn target_bps(now: Timestamp, transport: &Transport, taken: Taken, least_bps: u64) -> u64 {
     let is_paced = transport.is_paced();
     let target_bps = match &transport.downlink {
-        Some(downlink) if is_paced => downlink.allocatable_bps(taken),
+        Some(downlink) if is_paced => downlink.allocatable_bps(now, taken),
         _ => transport.outgoing_bps().unwrap_or(u64::MAX >> 8),
     };
     let knows_arrivals = transport

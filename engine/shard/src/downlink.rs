@@ -67,25 +67,26 @@ impl Downlink {
     /// queue that grows may be another's doing, and gone before layers had to change; of several that
     /// share a path the one with the most of it gives way first. While a key frame is on its way no other
     /// is asked for because of the queue that it made.
-    pub(crate) fn allocatable_bps(&self, taken: Taken) -> u64 {
+    pub(crate) fn allocatable_bps(&self, now: Timestamp, taken: Taken) -> u64 {
         let target_bps = self.target_bps();
         let is_modest = taken.bps * 100 <= self.estimate.burst_bps() * MODEST_PERCENT;
         let kept_bps = if is_modest { taken.bps } else { taken.least_bps };
-        let is_kept = self.key_frame_since.is_some()
+        let is_key_frame = |since| now.since(since) < KEY_FRAME;
+        let is_kept = self.key_frame_since.is_some_and(is_key_frame)
             || kept_bps * 100 <= target_bps * (100 + OVER_PERCENT);
         if is_kept { target_bps.max(kept_bps) } else { target_bps }
     }
 
     /// So many key frames have left in all, with that much waiting.
     pub(crate) fn note_key_frames(&mut self, now: Timestamp, key_frames: u64, queued_bytes: u64) {
-        if key_frames != self.key_frames {
-            (self.key_frames, self.key_frame_since) = (key_frames, Some(now));
-            return;
-        }
         let is_drained = queued_bytes * 8_000 < self.target_bps() * DRAINED_MS;
-        self.key_frame_since = self
-            .key_frame_since
-            .filter(|&since| !is_drained && now.since(since) < KEY_FRAME);
+        let is_new = std::mem::replace(&mut self.key_frames, key_frames) != key_frames;
+        if is_new {
+            // One that follows another is not waited for any longer.
+            self.key_frame_since.get_or_insert(now);
+        } else if is_drained {
+            self.key_frame_since = None;
+        }
     }
 
     /// Half a second of what arrives has been seen.

@@ -22,7 +22,7 @@ const HOLD_DIVISOR: u64 = 10;
 /// In the playout-delay extension times are multiples of 10 ms.
 const HOLD_UNIT_US: u64 = 10_000;
 /// Without a picture for so long a browser asks for a key frame.
-const STUCK_US: u64 = 600_000;
+const STUCK_US: u64 = 3_000_000;
 /// Frames whose mean length tells what a freeze is.
 const FREEZE_FRAMES: usize = 30;
 
