@@ -70,11 +70,19 @@ impl Downlink {
     pub(crate) fn allocatable_bps(&self, now: Timestamp, taken: Taken) -> u64 {
         let target_bps = self.target_bps();
         let is_modest = taken.bps * 100 <= self.estimate.burst_bps() * MODEST_PERCENT;
-        let kept_bps = if is_modest { taken.bps } else { taken.least_bps };
+        let kept_bps = if is_modest {
+            taken.bps
+        } else {
+            taken.least_bps
+        };
         let is_key_frame = |since| now.since(since) < KEY_FRAME;
         let is_kept = self.key_frame_since.is_some_and(is_key_frame)
             || kept_bps * 100 <= target_bps * (100 + OVER_PERCENT);
-        if is_kept { target_bps.max(kept_bps) } else { target_bps }
+        if is_kept {
+            target_bps.max(kept_bps)
+        } else {
+            target_bps
+        }
     }
 
     /// So many key frames have left in all, with that much waiting.
