@@ -92,5 +92,5 @@ describe("the ramp of a sender behind 3 Mbit/s at 30 ms", { skip: farHostMissing
 
 /** What never came is later than all. */
 function median(ramps, name) {
-  return ramps.map((it) => it[name] ?? Infinity).sort((a, b) => a - b)[Math.floor(times.length / 2)];
+  return ramps.map((it) => it[name] ?? Infinity).sort((a, b) => a - b)[Math.floor(ramps.length / 2)];
 }
