@@ -10,6 +10,7 @@ const MAX_MISSING: usize = 256;
 /// A packet is only overtaken, not lost, for this long.
 const REORDER_TOLERANCE: Duration = Duration::from_millis(10);
 const MAX_RETRIES: u8 = 10;
+/// Assumed until something was repaired.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 const MIN_RETRY: Duration = Duration::from_millis(20);
 
@@ -38,9 +39,7 @@ pub(crate) enum Arrival {
 pub(crate) struct NackList {
     missing: Vec<Missing>,
     highest: Option<u64>,
-    /// Smoothed time from asking to repair; begins with a guess.
-    rtt: Duration,
-    /// The same of repairs alone.
+    /// Smoothed time from asking to repair, once something was repaired.
     measured_rtt: Option<Duration>,
 }
 
@@ -49,7 +48,6 @@ impl NackList {
         Self {
             missing: Vec::with_capacity(MAX_MISSING),
             highest: None,
-            rtt: INITIAL_RTT,
             measured_rtt: None,
         }
     }
@@ -92,7 +90,8 @@ impl NackList {
     /// Puts the sequence numbers to ask for now into `out`, ascending; true where some were given
     /// up after too many tries.
     pub(crate) fn ask(&mut self, now: Timestamp, out: &mut Vec<u16>) -> bool {
-        let retry = MIN_RETRY.max(self.rtt + self.rtt / 4);
+        let rtt = self.measured_rtt.unwrap_or(INITIAL_RTT);
+        let retry = MIN_RETRY.max(rtt + rtt / 4);
         let before = self.missing.len();
         self.missing.retain_mut(|missing| {
             if missing.next_ask > now {
@@ -131,7 +130,7 @@ impl NackList {
         let missing = self.missing.remove(index);
         if missing.retries == 1 {
             let sample = now.since(missing.last_ask);
-            self.rtt = smoothed(self.rtt, sample);
+            // The first is taken whole (RFC 6298 section 2.2).
             self.measured_rtt = Some(
                 self.measured_rtt
                     .map_or(sample, |rtt| smoothed(rtt, sample)),
@@ -188,6 +187,19 @@ mod tests {
             list.received(ms(500 + repaired_after), lost);
             assert_eq!(list.measured_rtt(), Some(Duration::from_millis(wanted)));
         }
+    }
+
+    #[test]
+    fn the_first_repair_tells_when_to_ask_again() {
+        let mut list = NackList::new();
+        let mut asked = Vec::new();
+        list.received(ms(0), 1);
+        list.received(ms(0), 3);
+        list.ask(ms(10), &mut asked);
+        list.received(ms(410), 2);
+        list.received(ms(410), 5);
+        list.ask(ms(420), &mut asked);
+        assert_eq!(list.next_ask(), ms(420 + 500));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use weirgate_packet::payload;
 use weirgate_packet::payload::av1;
 use weirgate_wire::Codec;
 
-use crate::packet_layers::PacketLayers;
+use crate::packet_layers::{PacketLayers, PictureNumber};
 use dependency::Dependencies;
 use units::Units;
 
@@ -41,6 +41,7 @@ pub struct LayerReader {
     pictures: Pictures,
     dependencies: Option<Box<Dependencies>>,
     group: Option<Box<vp9::Group>>,
+    vp8: vp8::KeyFrames,
 }
 
 /// Counts pictures by timestamp, and knows how many spatial layers the last ones had.
@@ -59,13 +60,15 @@ struct Pictures {
 impl LayerReader {
     /// Reads a packet. Each is to be read once, in the order of arrival.
     pub fn read(&mut self, packet: &Incoming<'_>) -> PacketLayers {
-        let is_key = match packet.descriptor.and_then(dependency::start) {
+        let start = packet.descriptor.and_then(dependency::start);
+        let is_key = match (start, packet.codec) {
             // Behind end-to-end encryption nothing else is to be trusted.
-            Some(start) => start.start_of_frame && start.has_structure,
-            None => payload::is_key_frame(packet.codec, packet.payload),
+            (Some(start), _) => start.start_of_frame && start.has_structure,
+            (None, Codec::Vp8) => self.vp8.begins_key_frame(packet.payload),
+            (None, codec) => payload::is_key_frame(codec, packet.payload),
         };
         let mut layers = match packet.codec {
-            Codec::Vp8 => vp8::read(&mut self.units, packet, is_key),
+            Codec::Vp8 => self.read_vp8(packet, is_key),
             Codec::Vp9 => vp9::read(&mut self.units, &mut self.group, packet),
             _ => self.read_plain(packet),
         };
@@ -77,17 +80,22 @@ impl LayerReader {
         layers
     }
 
+    /// Beside the dependency descriptor libwebrtc leaves VP8's own without numbers and layers.
+    fn read_vp8(&mut self, packet: &Incoming<'_>, is_key: bool) -> PacketLayers {
+        let layers = vp8::read(&mut self.units, packet, is_key);
+        if layers.picture_number != PictureNumber::None {
+            return layers;
+        }
+        self.read_descriptor(packet).unwrap_or(layers)
+    }
+
     /// Codecs whose payload tells nothing of layers: the dependency descriptor may.
     fn read_plain(&mut self, packet: &Incoming<'_>) -> PacketLayers {
-        let by_descriptor = packet.descriptor.and_then(|data| {
-            let dependencies = self.dependencies.get_or_insert_default();
-            dependencies.read(&mut self.units, packet.sequence, data)
-        });
         let is_fragment = || {
             av1::Av1AggregationHeader::parse(packet.payload)
                 .is_some_and(|header| header.continues_previous)
         };
-        let by_descriptor = by_descriptor.map(|layers| PacketLayers {
+        let by_descriptor = self.read_descriptor(packet).map(|layers| PacketLayers {
             is_joinable: packet.codec == Codec::Av1,
             ..layers
         });
@@ -96,6 +104,12 @@ impl LayerReader {
             ends_frame: packet.marker,
             ..PacketLayers::default()
         })
+    }
+
+    fn read_descriptor(&mut self, packet: &Incoming<'_>) -> Option<PacketLayers> {
+        let data = packet.descriptor?;
+        let dependencies = self.dependencies.get_or_insert_default();
+        dependencies.read(&mut self.units, packet.sequence, data)
     }
 }
 
