@@ -8,6 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
+use crate::engine::RunError;
+
 /// The right to listen on a socket's path. The lock file stays at the end, because removing it
 /// would let two engines lock two files of one name.
 #[derive(Debug)]
@@ -18,16 +20,17 @@ pub(crate) struct SocketLock {
 
 impl SocketLock {
     /// Locks `path`, making its folder where it is missing. The error is one line that says what
-    /// to do.
-    pub(crate) fn claim(path: &Path) -> Result<Self, String> {
+    /// to do: a setting's but where another engine has the socket, which may end.
+    pub(crate) fn claim(path: &Path) -> Result<Self, RunError> {
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        prepare_folder(folder)?;
-        let lock = lock(path)?;
+        prepare_folder(folder).map_err(RunError::Setting)?;
+        let mut lock = open_lock(path).map_err(RunError::Setting)?;
+        take(&mut lock, path)?;
         // Before anything else is started, so that control does not meet what can not answer.
-        remove_stale(path)?;
+        remove_stale(path).map_err(RunError::Setting)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -98,12 +101,9 @@ fn prepare_folder(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn lock(socket: &Path) -> Result<File, String> {
-    let mut name = socket.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let shown = path.display();
-    let mut file = OpenOptions::new()
+fn open_lock(socket: &Path) -> Result<File, String> {
+    let path = lock_path(socket);
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -111,8 +111,18 @@ fn lock(socket: &Path) -> Result<File, String> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| {
+            let shown = path.display();
             format!("can not open the lock {shown}: {error}; choose another folder by --socket")
-        })?;
+        })
+}
+
+fn lock_path(socket: &Path) -> PathBuf {
+    let mut name = socket.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+fn take(file: &mut File, socket: &Path) -> Result<(), String> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -126,14 +136,17 @@ fn lock(socket: &Path) -> Result<File, String> {
                 socket.display()
             ));
         }
-        Err(TryLockError::Error(error)) => return Err(format!("can not lock {shown}: {error}")),
+        Err(TryLockError::Error(error)) => {
+            let path = lock_path(socket);
+            return Err(format!("can not lock {}: {error}", path.display()));
+        }
     }
     // Only for the message above; a lock without a pid in it locks as well.
     let _ = file
         .set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
+    Ok(())
 }
 
 /// Removes the socket of an engine that died; we hold its lock, so nobody listens there.
@@ -185,6 +198,13 @@ fn claim_port(port: u16) -> Result<UnixListener, String> {
 mod tests {
     use super::*;
 
+    fn setting_refused(path: &Path) -> String {
+        match SocketLock::claim(path).unwrap_err() {
+            RunError::Setting(why) => why,
+            RunError::Other(why) => panic!("no setting: {why}"),
+        }
+    }
+
     #[test]
     fn a_socket_is_claimed_once_and_removed_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
@@ -194,7 +214,9 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
 
-        let refused = SocketLock::claim(&path).unwrap_err();
+        let RunError::Other(refused) = SocketLock::claim(&path).unwrap_err() else {
+            panic!("starting again helps once that one has ended");
+        };
         let pid = format!("(pid {})", std::process::id());
         assert!(
             refused.contains(&pid) && refused.contains("--socket"),
@@ -214,11 +236,8 @@ mod tests {
         drop(SocketLock::claim(&path).unwrap().listen().unwrap());
 
         std::fs::write(&path, "precious").unwrap();
-        assert!(
-            SocketLock::claim(&path)
-                .unwrap_err()
-                .contains("not a socket")
-        );
+        let refused = setting_refused(&path);
+        assert!(refused.contains("not a socket"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     }
 
@@ -226,7 +245,7 @@ mod tests {
     fn a_folder_open_to_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-        let refused = SocketLock::claim(&folder.path().join("engine.sock")).unwrap_err();
+        let refused = setting_refused(&folder.path().join("engine.sock"));
         assert!(refused.contains("mode 777"), "{refused}");
     }
 

@@ -140,14 +140,15 @@ fn a_media_port_of_another_program_is_named() {
     assert!(stderr.contains("--media-listen"), "{stderr}");
 }
 
+/// Control ends so too.
 #[test]
-fn a_socket_folder_that_can_not_be_made_is_named() {
+fn a_socket_folder_that_can_not_be_made_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
     let socket = folder.path().join("file/engine.sock");
     let socket = socket.to_str().unwrap();
     let (code, stderr) = run_to_end(&["--socket", socket]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.contains("--socket"), "{stderr}");
 }
