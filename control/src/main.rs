@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
+use rustix::process::{Resource, Rlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -9,7 +10,7 @@ use tokio::{
 };
 use weirgate_control::{
     engine_link::{LAUNCHER_ARGUMENT, LaunchError, prepare_folder, run_engine_in_own_session},
-    http::{self, BindError, Listener, PeerAddress},
+    http::{self, BindError, Listener},
     service::{Service, Supervisor, load_or_make},
     settings::{LogFormat, Settings, SettingsError, unknown_variables},
 };
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 2),
     };
     start_logging(&settings);
+    raise_file_limit();
     let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
     for name in unknown_variables(names) {
         tracing::warn!(%name, "this variable is no setting, see --help; it is ignored");
@@ -79,9 +81,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
 
     let engine = tokio::spawn(supervisor.run(connection, stopped(stop.clone())));
     tokio::spawn(tend(Arc::clone(&service)));
-    let app = http::app(&service).into_make_service_with_connect_info::<PeerAddress>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&service), stop.clone()));
     stopped(stop).await;
     tracing::info!("ending");
     // Listeners of events and signaling never end by themselves.
@@ -118,6 +118,13 @@ async fn tend(service: Arc<Service>) {
         let now = ticks.tick().await;
         service.tend_rooms(now.into_std());
     }
+}
+
+/// Every client has a connection. Where the limit can not be raised, the old one holds.
+fn raise_file_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..limit });
 }
 
 fn start_logging(settings: &Settings) {

@@ -26,6 +26,8 @@ pub struct Counters {
     signaling_requests: AtomicU64,
     signaling_errors: AtomicU64,
     http_requests: [AtomicU64; HTTP_CLASSES.len()],
+    http_connections: AtomicU64,
+    http_connections_refused: AtomicU64,
 }
 
 const HTTP_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -49,6 +51,18 @@ impl Counters {
 
     pub(crate) fn socket_closed(&self) {
         self.sockets.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn http_connection_opened(&self) {
+        self.http_connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn http_connection_closed(&self) {
+        self.http_connections.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn http_connection_refused(&self) {
+        self.http_connections_refused.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn signaling_request(&self, has_failed: bool) {
@@ -163,6 +177,13 @@ impl Figures {
         let read = |counter: &AtomicU64| counter.load(Relaxed) as f64;
         let sockets = read(&counters.sockets);
         self.gauge("signaling_connections", "Signaling connections.", sockets);
+        let connections = read(&counters.http_connections);
+        self.gauge("http_connections", "HTTP connections.", connections);
+        self.counter(
+            "http_connections_refused",
+            "HTTP connections closed at once, since there were too many.",
+            read(&counters.http_connections_refused),
+        );
         self.counter(
             "engine_restarts",
             "Engines that took the place of a lost one.",

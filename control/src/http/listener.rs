@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -27,6 +26,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
+use super::serve::Place;
 use crate::settings::Settings;
 
 /// A client that does not finish its TLS handshake is dropped.
@@ -124,33 +124,21 @@ impl Listener {
             Streams::Tls(_) => "https",
         }
     }
-}
 
-impl axum::serve::Listener for Listener {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        match &mut self.streams {
+    /// The next connection, and where it comes from.
+    pub(super) async fn accept(&mut self) -> (Stream, SocketAddr) {
+        let (socket, peer) = match &mut self.streams {
             Streams::Plain(listener) => {
                 let (stream, peer) = accept(listener).await;
-                (Stream::Plain(stream), peer)
+                (Socket::Plain(stream), peer)
             }
             Streams::Tls(receiver) => match receiver.recv().await {
-                Some((stream, peer)) => (Stream::Tls(Box::new(stream)), peer),
+                Some((stream, peer)) => (Socket::Tls(Box::new(stream)), peer),
                 None => std::future::pending().await,
             },
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-impl Connected<IncomingStream<'_, Listener>> for PeerAddress {
-    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self(*stream.remote_addr())
+        };
+        let place = None;
+        (Stream { socket, place }, peer)
     }
 }
 
@@ -222,13 +210,22 @@ fn tls_config(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, BindError> {
     Ok(Arc::new(config))
 }
 
-/// A connection, in the clear or by TLS.
-#[derive(Debug)]
-pub enum Stream {
-    /// In the clear.
+/// A connection, in the clear or by TLS, with its place among all.
+pub(super) struct Stream {
+    socket: Socket,
+    place: Option<Place>,
+}
+
+enum Socket {
     Plain(TcpStream),
-    /// By TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Keeps the place until the connection is closed.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
+    }
 }
 
 impl AsyncRead for Stream {
@@ -237,9 +234,9 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        match &mut self.get_mut().socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -250,23 +247,23 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

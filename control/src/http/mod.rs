@@ -13,6 +13,7 @@ mod probes;
 mod producers;
 mod rooms;
 mod routers;
+mod serve;
 mod transports;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub use listener::{BindError, Listener, PeerAddress};
+pub use serve::serve;
 
 use crate::{
     api::ErrorBody,
@@ -46,7 +48,7 @@ pub(crate) type Shared = State<Arc<Service>>;
 pub(crate) type Answer<T> = Result<T, ApiError>;
 
 /// Everything the server answers.
-pub fn app(service: &Arc<Service>) -> Router {
+fn app(service: &Arc<Service>) -> Router {
     let guard = middleware::from_fn_with_state(Arc::clone(service), access::check_api);
     let routes = openapi::routes().route_layer(guard);
     let (api, description) = routes.merge(probes::routes(service)).split_for_parts();

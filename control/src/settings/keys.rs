@@ -129,6 +129,11 @@ pub(crate) const KEYS: &[Key] = &[
         "SECRET",
         "Rooms ask for a join token (JWT, HS256) signed with this",
     ),
+    one(
+        "max-connections",
+        "N",
+        "HTTP connections at a time, one for each signaling client among them [default: 10000]",
+    ),
     one("max-rooms", "N", "Rooms at a time [default: 10000]"),
     one(
         "max-peers-per-room",

@@ -53,6 +53,8 @@ pub struct Settings {
     pub page_dir: Option<PathBuf>,
     /// Key that join tokens are signed with.
     pub join_token_secret: Option<String>,
+    /// HTTP connections at a time, WebSockets included.
+    pub max_connections: usize,
     /// Rooms at a time.
     pub max_rooms: usize,
     /// Peers in one room at a time.
@@ -164,6 +166,7 @@ impl Settings {
             join_token_secret: read.one("join-token-secret", "16 characters or more", |text| {
                 (text.len() >= 16).then(|| text.to_owned())
             })?,
+            max_connections: read.count("max-connections", 10_000)?,
             max_rooms: read.count("max-rooms", 10_000)?,
             max_peers_per_room: read.count("max-peers-per-room", 1000)?,
             resume_time: read

@@ -9,6 +9,7 @@
 mod access;
 mod api;
 mod bad_input;
+mod connections;
 mod dtls;
 mod engine_loss;
 mod events;

@@ -2,9 +2,12 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use weirgate_control::{
-    http::{Listener, PeerAddress, app},
+    http::{self, Listener},
     service::{Service, Supervisor, load_or_make},
     settings::Settings,
 };
@@ -67,9 +70,11 @@ impl Control {
                 std::future::pending::<()>().await;
             }
         }));
-        let app = app(&service).into_make_service_with_connect_info::<PeerAddress>();
+        let (serve_on, stop_serving) = watch::channel(false);
+        let served = Arc::clone(&service);
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app).await.unwrap();
+            http::serve(listener, served, stop_serving).await;
+            drop(serve_on);
         });
         let tended = Arc::clone(&service);
         let tending = tokio::spawn(async move {
