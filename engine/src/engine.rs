@@ -35,12 +35,13 @@ pub(crate) fn run(config: &Config) -> Result<(), RunError> {
     let _ports = MediaPortLocks::claim(&config.media_listen)?;
     let mut probe = weirgate_io::probe(config.io).map_err(RunError::Setting)?;
     let media = bind_media(config)?;
-    poll_busily(config, &media, &mut probe)?;
+    let quiet = bind_quiet(&media, probe.kind);
+    poll_busily(config, media.iter().chain(&quiet), &mut probe)?;
     let xdp = match probe.kind {
         IoKind::Xdp => set_up_xdp(config, &mut probe)?,
         IoKind::Uring | IoKind::Mmsg => Vec::new(),
     };
-    let steering = set_up_steering(config, &media, &mut probe);
+    let steering = set_up_steering(config, &media, &quiet, &mut probe);
     let (end, ended) = ending()?;
     let (first, last) = config.plain_ports;
     let crew = shard_thread::start(CrewPlan {
@@ -51,6 +52,7 @@ pub(crate) fn run(config: &Config) -> Result<(), RunError> {
         busy_poll: config.busy_poll,
         max_sockets: u32::from(last - first) + 1 + SPARE_SOCKETS,
         media,
+        quiet,
         clock,
         coalesce_max: config.coalesce_max,
         end,
@@ -139,16 +141,30 @@ fn bind_media(config: &Config) -> Result<Vec<Vec<UdpSocket>>, RunError> {
     Ok(media)
 }
 
+/// For each media address a socket more per shard, by which no media come; none where they can not be had.
+/// Frames of AF_XDP are not sorted, and wake all the same.
+fn bind_quiet(media: &[Vec<UdpSocket>], io: IoKind) -> Vec<Vec<UdpSocket>> {
+    let bind = |sockets: &Vec<UdpSocket>| match io {
+        IoKind::Xdp => Vec::new(),
+        IoKind::Uring | IoKind::Mmsg => weirgate_io::bind_quiet(sockets).unwrap_or_else(|error| {
+            tracing::info!(%error, "media and feedback come by the same socket");
+            Vec::new()
+        }),
+    };
+    media.iter().map(bind).collect()
+}
+
 /// Has flows steered to their shards, where there are several and it can be had.
 fn set_up_steering(
     config: &Config,
     media: &[Vec<UdpSocket>],
+    quiet: &[Vec<UdpSocket>],
     probe: &mut Probe,
 ) -> Option<Arc<Steering>> {
     if config.cores.len() < 2 || !config.steering {
         return None;
     }
-    match Steering::set_up(media) {
+    match Steering::set_up(media, quiet) {
         Ok(steering) => {
             probe.kernel.push("reuseport_ebpf".to_owned());
             Some(Arc::new(steering))
@@ -182,15 +198,15 @@ fn is_taken(error: &std::io::Error) -> bool {
 }
 
 /// Sets media sockets up for busy polling where that is asked for; the shards see to their waits.
-fn poll_busily(
+fn poll_busily<'a>(
     config: &Config,
-    media: &[Vec<UdpSocket>],
+    media: impl Iterator<Item = &'a Vec<UdpSocket>>,
     probe: &mut Probe,
 ) -> Result<(), RunError> {
     let Some(time) = config.busy_poll else {
         return Ok(());
     };
-    for socket in media.iter().flatten() {
+    for socket in media.flatten() {
         weirgate_io::poll_busily(socket, time)
             .map_err(|error| RunError::Setting(format!("--busy-poll: {error}")))?;
     }

@@ -76,6 +76,19 @@ pub trait Backend {
     /// the kernel says.
     fn add_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()>;
 
+    /// Takes a second socket over at the address of socket `id`, by which no media come
+    /// ([`bind_quiet`](crate::bind_quiet)). What comes by it is given as if by `id`. It stays as long as
+    /// the back end.
+    ///
+    /// # Errors
+    /// As [`Self::add_socket`].
+    fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()>;
+
+    /// From now on sleeps of [`Self::receive`] are not ended by sockets by which no media come, nor have
+    /// come for some datagrams; what comes by them is given when it returns for anything else. Or they
+    /// are ended by all sockets again. `xdp` ignores it.
+    fn hush(&mut self, _hushed: bool) {}
+
     /// From now on all datagrams of that socket go to `remote` and come from it: the kernel finds the
     /// way once instead of with each send, and drops what comes from elsewhere. Sends to another
     /// address go on working. Where the kernel refuses all stays as it was, and the sends tell why.

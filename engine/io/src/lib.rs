@@ -28,7 +28,7 @@ pub use backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND, open, open_xdp
 pub use counters::{IoCounters, SendErrors, XdpCounters};
 pub use probe::{IoChoice, IoKind, Probe, probe};
 pub use rights::{Duty, give_up_rights};
-pub use socket::{bind_media, bind_plain, poll_busily};
+pub use socket::{bind_media, bind_plain, bind_quiet, poll_busily};
 pub use steering::Steering;
 pub use waker::Waker;
 pub use xdp::{XdpOptions, XdpSeat, XdpSetup, set_up as set_up_xdp};

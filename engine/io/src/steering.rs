@@ -11,6 +11,7 @@ use weirgate_shard::{Path, ShardNo};
 
 use crate::bpf::{Assembler, Map, MapKind, Program, ProgramKind, Register, Width};
 use crate::rights;
+use crate::socket::{RTCP_MASK, RTCP_TYPES, VERSION_2, VERSION_MASK};
 
 /// Flows in the table; the one that had no packet longest gives way.
 const MAX_FLOWS: u32 = 65_536;
@@ -30,11 +31,12 @@ pub struct Steering {
 }
 
 impl Steering {
-    /// Puts a program at the sockets of every media address, of which there is one per shard.
+    /// Puts a program at the sockets of every media address, of which there is one per shard, and with
+    /// [`bind_quiet`](crate::bind_quiet) one more for each: empty where there is none.
     ///
     /// # Errors
     /// A sentence for the operator, where rights are missing or the kernel has no such programs.
-    pub fn set_up(media: &[Vec<UdpSocket>]) -> Result<Self, String> {
+    pub fn set_up(media: &[Vec<UdpSocket>], quiet: &[Vec<UdpSocket>]) -> Result<Self, String> {
         let explain = |error: io::Error| {
             let lacking = match rights::missing().as_slice() {
                 [] => String::new(),
@@ -42,23 +44,27 @@ impl Steering {
             };
             format!("{error}{lacking}")
         };
-        Self::try_set_up(media).map_err(explain)
+        Self::try_set_up(media, quiet).map_err(explain)
     }
 
-    fn try_set_up(media: &[Vec<UdpSocket>]) -> io::Result<Self> {
+    fn try_set_up(media: &[Vec<UdpSocket>], quiet: &[Vec<UdpSocket>]) -> io::Result<Self> {
         let flows = Map::new(MapKind::LruHash, KEY_LEN, 4, MAX_FLOWS)?;
         let mut locals = Vec::new();
         let mut arrays = Vec::new();
-        for sockets in media {
+        for (sockets, quiet) in media.iter().zip(quiet) {
             let Some(first) = sockets.first() else {
                 continue;
             };
-            let array = Map::new(MapKind::ReuseportSockets, 4, 4, sockets.len() as u32)?;
-            for (shard, socket) in (0u32..).zip(sockets) {
+            let all = sockets.iter().chain(quiet);
+            let array = Map::new(MapKind::ReuseportSockets, 4, 4, all.clone().count() as u32)?;
+            for (number, socket) in (0u32..).zip(all) {
                 let socket = socket.as_raw_fd() as u32;
-                array.set(&shard.to_ne_bytes(), &socket.to_ne_bytes())?;
+                array.set(&number.to_ne_bytes(), &socket.to_ne_bytes())?;
             }
-            let program = Program::load(ProgramKind::Reuseport, &assemble(&flows, &array)?)?;
+            let shards = sockets.len() as i32;
+            let first_quiet = if quiet.is_empty() { 0 } else { shards };
+            let program = assemble(&flows, &array, shards, first_quiet)?;
+            let program = Program::load(ProgramKind::Reuseport, &program)?;
             attach(first, &program)?;
             locals.push(first.local_addr()?);
             arrays.push(array);
@@ -143,29 +149,34 @@ mod context {
     pub(super) const DATA: i16 = 0;
     pub(super) const DATA_END: i16 = 8;
     pub(super) const ETHERTYPE: i16 = 20;
+    pub(super) const HASH: i16 = 32;
 }
 
-/// `SK_PASS`: where no socket was selected, the hash decides.
+/// `SK_PASS`: where no socket was selected, the kernel's hash decides.
 const PASS: i32 = 1;
 /// `BPF_HDR_START_NET`: offsets count from the IP header.
 const FROM_IP_HEADER: i32 = 1;
-/// On the stack: the key, and the number of a shard.
+/// Bytes of the UDP header, with which the packet starts.
+const UDP_HEADER: i32 = 8;
+/// On the stack: the key, the number of a socket, and the first two bytes of the payload.
 const KEY: i16 = -(KEY_LEN as i16);
 const PORTS: i16 = KEY + 32;
 const FAMILY: i16 = KEY + 36;
-const SHARD: i16 = KEY - 8;
+const SOCKET: i16 = KEY - 8;
+const PAYLOAD: i16 = KEY - 16;
 
-fn assemble(flows: &Map, sockets: &Map) -> io::Result<Vec<u64>> {
-    use Register::{R0, R1, R2, R3, R4, R5, R6, R7, R10};
+fn assemble(flows: &Map, sockets: &Map, shards: i32, first_quiet: i32) -> io::Result<Vec<u64>> {
+    use Register::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R10};
     /// Source and destination lie side by side in both headers.
     const V4_ADDRESSES: (i32, i32) = (12, 8);
     const V6_ADDRESSES: (i32, i32) = (8, 32);
     let mut program = Assembler::new();
     program.copy(R6, R1);
+    sort(&mut program, first_quiet);
     for word in (0..32).step_by(4) {
         program.store_value(R10, KEY + word, 0, Width::Four);
     }
-    // The packet starts at the UDP header: both ports.
+    // Both ports.
     program.load(R2, R6, context::DATA, Width::Eight);
     program.load(R3, R6, context::DATA_END, Width::Eight);
     program.copy(R4, R2);
@@ -197,13 +208,19 @@ fn assemble(flows: &Map, sockets: &Map) -> io::Result<Vec<u64>> {
     program.copy(R2, R10);
     program.add(R2, KEY.into());
     program.map_lookup();
-    program.jump_if(R0, 0, "pass");
+    program.jump_if(R0, 0, "unknown");
     program.load(R5, R0, 0, Width::Four);
-    program.store(R10, SHARD, R5, Width::Four);
+    program.jump("select");
+    program.label("unknown");
+    program.load(R5, R6, context::HASH, Width::Four);
+    program.modulo(R5, shards);
+    program.label("select");
+    program.add_register(R5, R8);
+    program.store(R10, SOCKET, R5, Width::Four);
     program.copy(R1, R6);
     program.load_map(R2, sockets.raw_fd());
     program.copy(R3, R10);
-    program.add(R3, SHARD.into());
+    program.add(R3, SOCKET.into());
     program.set(R4, 0);
     // Where that fails nothing is selected.
     program.select_reuseport();
@@ -211,6 +228,28 @@ fn assemble(flows: &Map, sockets: &Map) -> io::Result<Vec<u64>> {
     program.set(R0, PASS);
     program.exit();
     program.finish()
+}
+
+/// Leaves in R8 the number of the first socket that a packet may come to: media come to the first ones,
+/// see [`bind_quiet`](crate::bind_quiet).
+fn sort(program: &mut Assembler, first_quiet: i32) {
+    use Register::{R0, R1, R2, R3, R4, R5, R6, R8, R10};
+    program.copy(R1, R6);
+    program.set(R2, UDP_HEADER);
+    program.copy(R3, R10);
+    program.add(R3, PAYLOAD.into());
+    program.set(R4, 2);
+    program.load_bytes();
+    program.set(R8, first_quiet);
+    program.jump_unless(R0, 0, "sorted");
+    program.load(R5, R10, PAYLOAD, Width::One);
+    program.and(R5, VERSION_MASK.into());
+    program.jump_unless(R5, VERSION_2.into(), "sorted");
+    program.load(R5, R10, PAYLOAD + 1, Width::One);
+    program.and(R5, RTCP_MASK.into());
+    program.jump_if(R5, RTCP_TYPES.into(), "sorted");
+    program.set(R8, 0);
+    program.label("sorted");
 }
 
 /// A number of 16 bits in network byte order, as a load gives it.

@@ -7,23 +7,37 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use weirgate_io::{Duty, Steering, bind_media, bind_plain, give_up_rights};
+use weirgate_io::{Duty, Steering, bind_media, bind_plain, bind_quiet, give_up_rights};
 use weirgate_shard::{Path, ShardNo, SocketId};
 
 const SHARDS: usize = 4;
 const FLOWS: usize = 32;
 
+/// No media, media.
+const PAYLOADS: [&[u8]; 2] = [b"where?", &[0x80, 96, 0, 1]];
+
 struct Scene {
     media: Vec<Vec<UdpSocket>>,
+    /// Likewise, or empty.
+    quiet: Vec<Vec<UdpSocket>>,
     steering: Steering,
 }
 
 impl Scene {
-    fn new(listen: &[&str]) -> Option<Self> {
+    fn new(listen: &[&str], with_quiet: bool) -> Option<Self> {
         let bind = |at: &&str| bind_media(at.parse().unwrap(), SHARDS).unwrap();
         let media: Vec<_> = listen.iter().map(bind).collect();
-        match Steering::set_up(&media) {
-            Ok(steering) => Some(Self { media, steering }),
+        let quiet = |media: &Vec<UdpSocket>| match with_quiet {
+            true => bind_quiet(media).unwrap(),
+            false => Vec::new(),
+        };
+        let quiet: Vec<_> = media.iter().map(quiet).collect();
+        match Steering::set_up(&media, &quiet) {
+            Ok(steering) => Some(Self {
+                media,
+                quiet,
+                steering,
+            }),
             Err(why) => {
                 println!("skipped: {why}");
                 None
@@ -31,15 +45,26 @@ impl Scene {
         }
     }
 
-    /// Sends from a peer to a media address; the shard it came to.
+    /// Sends from a peer to a media address; the shard that both media and the rest came to.
     fn landing(&self, peer: &UdpSocket, to: SocketAddr, socket: usize) -> ShardNo {
-        peer.send_to(b"where?", to).unwrap();
+        let [other, media] = PAYLOADS.map(|bytes| {
+            peer.send_to(bytes, to).unwrap();
+            self.number(socket)
+        });
+        let offset = self.quiet[socket].len();
+        assert_eq!(other, media + offset);
+        media as ShardNo
+    }
+
+    /// The socket something came to, quiet ones behind the others.
+    fn number(&self, socket: usize) -> usize {
         let start = Instant::now();
         let mut bytes = [0; 64];
         loop {
-            for (shard, socket) in (0..).zip(&self.media[socket]) {
+            let sockets = self.media[socket].iter().chain(&self.quiet[socket]);
+            for (number, socket) in sockets.enumerate() {
                 match socket.recv(&mut bytes) {
-                    Ok(_) => return shard,
+                    Ok(_) => return number,
                     Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
                 }
             }
@@ -78,15 +103,17 @@ impl Scene {
 
 #[test]
 fn flows_of_both_families_land_where_they_are_told() {
-    if let Some(scene) = Scene::new(&["0.0.0.0:0", "[::]:0"]) {
-        scene.check(0, "127.0.0.1");
-        scene.check(1, "::1");
+    for with_quiet in [false, true] {
+        if let Some(scene) = Scene::new(&["0.0.0.0:0", "[::]:0"], with_quiet) {
+            scene.check(0, "127.0.0.1");
+            scene.check(1, "::1");
+        }
     }
 }
 
 #[test]
 fn a_socket_of_one_address_is_steered_too() {
-    let Some(scene) = Scene::new(&["127.0.0.1:0"]) else {
+    let Some(scene) = Scene::new(&["127.0.0.1:0"], true) else {
         return;
     };
     let to = scene.media[0][0].local_addr().unwrap();
@@ -104,20 +131,20 @@ fn a_socket_of_one_address_is_steered_too() {
 
 #[test]
 fn the_table_is_changed_without_rights() {
-    let Some(scene) = Scene::new(&["0.0.0.0:0"]) else {
+    let Some(scene) = Scene::new(&["0.0.0.0:0"], true) else {
         return;
     };
     // This thread ends with the test.
     give_up_rights(Duty::None).unwrap();
     scene.check(0, "127.0.0.1");
     let media = vec![bind_media("127.0.0.1:0".parse().unwrap(), 2).unwrap()];
-    let error = Steering::set_up(&media).unwrap_err();
+    let error = Steering::set_up(&media, &[Vec::new()]).unwrap_err();
     assert!(error.contains("CAP_BPF"), "{error}");
 }
 
 #[test]
 fn what_is_no_media_socket_is_refused() {
-    let Some(scene) = Scene::new(&["127.0.0.1:0"]) else {
+    let Some(scene) = Scene::new(&["127.0.0.1:0"], true) else {
         return;
     };
     let path = Path {

@@ -113,13 +113,15 @@ impl Driver {
             (turn_from, slept) = (now, Duration::ZERO);
             let mut busy = self.do_tasks(now, backend);
             busy |= self.take_crossings(now);
+            let patience = self.parts.gathering.patience();
             let wait = if busy {
                 Duration::ZERO
             } else {
                 let deadline = self.parts.shard.poll_timeout().min(load.deadline());
-                deadline.since(now)
+                deadline.since(now).min(patience.unwrap_or(Duration::MAX))
             };
             backend.let_gather(self.parts.gathering.wait());
+            backend.hush(patience.is_some());
             let sleep = self.receive(wait, sleeper, backend)?;
             let now = self.parts.clock.now();
             if let Some(Sleep { from, until }) = sleep {

@@ -42,6 +42,10 @@ impl Backend for Scripted {
         self.real.add_socket(id, socket)
     }
 
+    fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
+        self.real.add_quiet_socket(id, socket)
+    }
+
     fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
         self.real.connect_socket(id, remote);
     }

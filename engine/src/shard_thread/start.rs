@@ -34,6 +34,8 @@ pub(crate) struct CrewPlan {
     pub(crate) max_sockets: u32,
     /// For each media address its sockets, one per shard.
     pub(crate) media: Vec<Vec<UdpSocket>>,
+    /// For each media address its quiet sockets, one per shard or none.
+    pub(crate) quiet: Vec<Vec<UdpSocket>>,
     pub(crate) clock: Clock,
     /// How long a busy shard lets datagrams gather, at most.
     pub(crate) coalesce_max: Duration,
@@ -72,7 +74,8 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
     let (hub, events) = unbounded();
     let (ready, started) = bounded(plan.cores.len());
     let locals = media_locals(&plan.media)?;
-    let mut media = plan.media;
+    let mut media: Vec<_> = plan.media.into_iter().map(Vec::into_iter).collect();
+    let mut quiet: Vec<_> = plan.quiet.into_iter().map(Vec::into_iter).collect();
     let mut xdp = plan.xdp.into_iter();
     let mut crew = Crew {
         handles: Vec::new(),
@@ -97,7 +100,8 @@ pub(crate) fn start(plan: CrewPlan) -> Result<Crew, String> {
             steering: plan.steering.clone(),
             busy_poll: plan.busy_poll,
             max_sockets: plan.max_sockets,
-            sockets: media.iter_mut().map(|sockets| sockets.remove(0)).collect(),
+            sockets: media.iter_mut().filter_map(Iterator::next).collect(),
+            quiet: quiet.iter_mut().map(Iterator::next).collect(),
             locals: locals.clone(),
             limits: limits.clone(),
             clock: plan.clock,
@@ -143,6 +147,7 @@ struct Seat {
     busy_poll: Option<Duration>,
     max_sockets: u32,
     sockets: Vec<UdpSocket>,
+    quiet: Vec<Option<UdpSocket>>,
     locals: Vec<SocketAddr>,
     limits: Limits,
     clock: Clock,
@@ -191,8 +196,13 @@ impl Seat {
         };
         let mut backend =
             backend.map_err(|error| format!("the I/O back end {} fails: {error}", self.io))?;
-        for (id, socket) in (0..).map(SocketId).zip(self.sockets) {
+        let sockets = self.sockets.into_iter().zip(self.quiet);
+        for (id, (socket, quiet)) in (0..).map(SocketId).zip(sockets) {
             let added = backend.add_socket(id, socket);
+            let added = added.and_then(|()| match quiet {
+                Some(quiet) => backend.add_quiet_socket(id, quiet),
+                None => Ok(()),
+            });
             added.map_err(|error| format!("can not take a media socket: {error}"))?;
         }
         if let Some(sleeper) = self.net.sleeper(self.number) {

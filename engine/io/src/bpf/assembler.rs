@@ -32,6 +32,7 @@ pub(crate) enum Width {
 /// Functions of the kernel.
 mod helper {
     pub(super) const MAP_LOOKUP_ELEM: i32 = 1;
+    pub(super) const SKB_LOAD_BYTES: i32 = 26;
     pub(super) const REDIRECT_MAP: i32 = 51;
     pub(super) const SKB_LOAD_BYTES_RELATIVE: i32 = 68;
     pub(super) const SK_SELECT_REUSEPORT: i32 = 82;
@@ -45,6 +46,7 @@ mod code {
     pub(super) const LOAD_WIDE: u8 = 0x18;
     pub(super) const MOVE: u8 = 0xbf;
     pub(super) const MOVE_IMMEDIATE: u8 = 0xb7;
+    pub(super) const ADD: u8 = 0x0f;
     pub(super) const ADD_IMMEDIATE: u8 = 0x07;
     pub(super) const AND_IMMEDIATE: u8 = 0x57;
     pub(super) const MODULO_IMMEDIATE: u8 = 0x97;
@@ -105,6 +107,11 @@ impl Assembler {
     /// `to += value`
     pub(crate) fn add(&mut self, to: Register, value: i32) {
         self.push(code::ADD_IMMEDIATE, to, 0, 0, value);
+    }
+
+    /// `to += from`
+    pub(crate) fn add_register(&mut self, to: Register, from: Register) {
+        self.push(code::ADD, to, from as u8, 0, 0);
     }
 
     /// `to &= value`
@@ -170,6 +177,11 @@ impl Assembler {
     /// `R0 = action`: redirects to entry R2 of map R1; R3 where there is none.
     pub(crate) fn redirect_map(&mut self) {
         self.call(helper::REDIRECT_MAP);
+    }
+
+    /// Copies R4 bytes of packet R1 from offset R2 to R3. `R0 < 0` where there are less.
+    pub(crate) fn load_bytes(&mut self) {
+        self.call(helper::SKB_LOAD_BYTES);
     }
 
     /// Copies R4 bytes of packet R1 from offset R2 of the header R5 names to R3. `R0 < 0` where

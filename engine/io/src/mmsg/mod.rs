@@ -2,6 +2,7 @@
 //! takes many per call, `sendmmsg` sends many.
 
 mod poll;
+mod reader;
 mod receive;
 mod wire;
 
@@ -14,15 +15,14 @@ use weirgate_shard::{Datagram, SocketId, TxBatch};
 
 use crate::backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND};
 use crate::counters::IoCounters;
-use crate::incoming::Delivery;
 use crate::outgoing::Sender;
 use crate::probe::IoKind;
 use crate::socket::{SocketTable, Token, join_datagrams};
 use crate::waker::Waker;
-use poll::Poll;
-use receive::Receiver;
 use wire::MmsgWire;
 
+pub(crate) use poll::Poll;
+pub(crate) use reader::Reader;
 pub(crate) use wire::{run_at, send_run};
 
 /// Messages taken by one call, where the options do not say.
@@ -31,17 +31,22 @@ const DEFAULT_BUFFERS: u16 = 32;
 const WAKER: u64 = u64::MAX;
 /// Likewise: somebody else's descriptor, see [`Mmsg::watch`].
 const WATCHED: u64 = u64::MAX - 1;
+/// Likewise: quiet sockets, which have a poll of their own.
+const QUIET: u64 = u64::MAX - 2;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Mmsg {
     gro: bool,
     poll: Poll,
+    /// Sockets by which no media come.
+    quiet: Poll,
+    /// They do not end waits.
+    hushed: bool,
     waker: Waker,
     sockets: SocketTable,
-    receiver: Receiver,
+    reader: Reader,
     sender: Sender,
-    ready: Vec<Token>,
     counters: IoCounters,
 }
 
@@ -53,15 +58,18 @@ impl Mmsg {
         }
         let waker = Waker::new()?;
         poll.add_edges(waker.raw_fd(), WAKER)?;
+        let quiet = Poll::new()?;
+        poll.add(quiet.raw_fd(), QUIET)?;
         let buffers = options.buffers.unwrap_or(DEFAULT_BUFFERS).max(1);
         Ok(Self {
             gro: options.gro,
             poll,
+            quiet,
+            hushed: false,
             waker,
             sockets: SocketTable::new(options.max_sockets),
-            receiver: Receiver::new(buffers.into())?,
+            reader: Reader::new(buffers)?,
             sender: Sender::new(options.gso)?,
-            ready: Vec::with_capacity(Poll::EVENTS),
             counters: IoCounters::default(),
         })
     }
@@ -87,31 +95,33 @@ impl Mmsg {
             .send(&mut wire, batch, trains, failed, &mut self.counters);
     }
 
-    /// Takes one call's worth from each ready socket in turn, until all are empty or the bound is
-    /// reached.
-    fn drain(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> usize {
-        let mut datagrams = 0;
-        let mut turn = 0;
-        while !self.ready.is_empty() && datagrams < RECEIVE_BOUND {
-            if turn >= self.ready.len() {
-                turn = 0;
-            }
-            let mut delivery = Delivery::new(handle);
-            let more = self.receiver.receive(
-                self.ready[turn],
-                &mut self.sockets,
-                &mut delivery,
-                &mut self.counters,
-            );
-            delivery.flush();
-            datagrams += delivery.datagrams();
-            if more {
-                turn += 1;
-            } else {
-                self.ready.swap_remove(turn);
-            }
+    fn poll_of(&self, token: Token) -> &Poll {
+        match self.sockets.is_quiet(token) {
+            true => &self.quiet,
+            false => &self.poll,
         }
-        datagrams
+    }
+
+    fn watch_socket(&self, token: Token) -> io::Result<()> {
+        match self.sockets.fd(token.slot) {
+            Some(fd) => self.poll_of(token).add(fd, token.to_bits()),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a socket that became quiet, or no longer is, to the other poll.
+    fn change_poll(&self, token: Token) {
+        let old = match self.sockets.is_quiet(token) {
+            true => &self.poll,
+            false => &self.quiet,
+        };
+        if let Some(fd) = self.sockets.fd(token.slot)
+            && old.remove(fd).is_ok()
+            && self.watch_socket(token).is_err()
+        {
+            // For want of memory: where it was it had room.
+            let _ = old.add(fd, token.to_bits());
+        }
     }
 }
 
@@ -128,14 +138,18 @@ impl Backend for Mmsg {
         socket.set_nonblocking(true)?;
         join_datagrams(&socket, self.gro);
         let token = self.sockets.insert(id, socket)?;
-        let added = match self.sockets.fd(token.slot) {
-            Some(fd) => self.poll.add(fd, token.to_bits()),
-            None => Ok(()),
-        };
+        let added = self.watch_socket(token);
         if added.is_err() {
             self.sockets.remove(id);
         }
         added
+    }
+
+    fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        join_datagrams(&socket, self.gro);
+        let token = self.sockets.insert_quiet(id, socket)?;
+        self.watch_socket(token)
     }
 
     fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
@@ -148,20 +162,50 @@ impl Backend for Mmsg {
         self.sockets.remove(id);
     }
 
+    fn hush(&mut self, hushed: bool) {
+        if hushed == self.hushed {
+            return;
+        }
+        let changed = match hushed {
+            true => self.poll.remove(self.quiet.raw_fd()),
+            false => self.poll.add(self.quiet.raw_fd(), QUIET),
+        };
+        if changed.is_ok() {
+            self.hushed = hushed;
+        }
+    }
+
     fn receive(
         &mut self,
         timeout: Option<Duration>,
         handle: &mut dyn FnMut(&mut [Datagram<'_>]),
     ) -> io::Result<usize> {
+        let timeout = match self.reader.is_behind() {
+            true => Some(Duration::ZERO),
+            false => timeout,
+        };
+        let ready = self.reader.ready();
+        ready.clear();
+        let mut look = self.hushed;
         self.counters.syscalls += 1;
-        self.ready.clear();
-        let ready = &mut self.ready;
-        self.poll.wait(timeout, |data| {
-            if data != WAKER && data != WATCHED {
-                ready.push(Token::from_bits(data));
-            }
+        self.poll.wait(timeout, |data| match data {
+            WAKER | WATCHED => {}
+            QUIET => look = true,
+            _ => ready.push(Token::from_bits(data)),
         })?;
-        Ok(self.drain(handle))
+        if look {
+            self.counters.syscalls += 1;
+            let now = Some(Duration::ZERO);
+            self.quiet
+                .wait(now, |data| ready.push(Token::from_bits(data)))?;
+        }
+        let datagrams =
+            self.reader
+                .drain(&mut self.sockets, &mut self.counters, handle, RECEIVE_BOUND);
+        while let Some(token) = self.reader.next_changed() {
+            self.change_poll(token);
+        }
+        Ok(datagrams)
     }
 
     fn send(&mut self, batch: &TxBatch, failed: &mut Vec<FailedTrain>) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A set of descriptors to wait for.
 #[derive(Debug)]
-pub(super) struct Poll {
+pub(crate) struct Poll {
     set: OwnedFd,
     events: Vec<libc::epoll_event>,
     coarse: bool,
@@ -29,9 +29,9 @@ const SET_BUSY: u32 = 1 << 30 | (size_of::<Busy>() as u32) << 16 | 0x8a << 8 | 1
 
 impl Poll {
     /// Descriptors told ready by one wait, at most. Others are told next time.
-    pub(super) const EVENTS: usize = 256;
+    pub(crate) const EVENTS: usize = 256;
 
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -47,7 +47,7 @@ impl Poll {
     }
 
     /// Has waits look for arrivals themselves for that long before they sleep.
-    pub(super) fn set_busy(&self, time: Duration) -> io::Result<()> {
+    pub(crate) fn set_busy(&self, time: Duration) -> io::Result<()> {
         let params = Busy {
             micros: u32::try_from(time.as_micros()).unwrap_or(u32::MAX),
             budget: 8,
@@ -64,19 +64,30 @@ impl Poll {
         Err(io::Error::new(error.kind(), text))
     }
 
+    /// For a wait for this one's descriptors among others.
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.set.as_raw_fd()
+    }
+
     /// Waits for `fd` to have something to read, for as long as it has.
-    pub(super) fn add(&self, fd: RawFd, data: u64) -> io::Result<()> {
-        self.control(fd, libc::EPOLLIN as u32, data)
+    pub(crate) fn add(&self, fd: RawFd, data: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN as u32, data)
+    }
+
+    /// No longer waits for `fd`.
+    pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
     }
 
     /// Waits for `fd` to get something to read: each arrival counts once, read or not.
-    pub(super) fn add_edges(&self, fd: RawFd, data: u64) -> io::Result<()> {
-        self.control(fd, (libc::EPOLLIN | libc::EPOLLET) as u32, data)
+    pub(crate) fn add_edges(&self, fd: RawFd, data: u64) -> io::Result<()> {
+        let events = (libc::EPOLLIN | libc::EPOLLET) as u32;
+        self.control(libc::EPOLL_CTL_ADD, fd, events, data)
     }
 
     /// Waits, and gives the data of each descriptor that is ready, starting with another one each
     /// time. A signal ends the wait.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
         mut each: impl FnMut(u64),
@@ -149,11 +160,11 @@ impl Poll {
         usize::try_from(result).map_err(|_| io::Error::last_os_error())
     }
 
-    fn control(&self, fd: RawFd, events: u32, data: u64) -> io::Result<()> {
+    fn control(&self, what: i32, fd: RawFd, events: u32, data: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: data };
         let set = self.set.as_raw_fd();
         // SAFETY: the kernel reads one live event.
-        let result = unsafe { libc::epoll_ctl(set, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        let result = unsafe { libc::epoll_ctl(set, what, fd, &raw mut event) };
         match result {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),

@@ -138,6 +138,7 @@ impl Receiver {
         // SAFETY: the kernel is done with the buffer until the next call, which borrows this
         // exclusively; each index is taken once per call.
         let bytes = unsafe { self.buffers.take(index, header.msg_len as usize) };
+        sockets.came(token, bytes);
         delivery.message(path, bytes, received.segment_len, counters);
     }
 

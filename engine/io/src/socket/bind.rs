@@ -23,21 +23,28 @@ pub fn bind_media(addr: SocketAddr, shards: usize) -> io::Result<Vec<UdpSocket>>
     let mut sockets: Vec<UdpSocket> = Vec::with_capacity(shards);
     let mut bound = addr;
     for shard in 0..shards {
-        let socket = unbound(addr.ip(), MEDIA_BUFFER_LEN).map_err(|e| explain(addr, e))?;
-        if shard == 0 {
-            // Without SO_REUSEPORT a bind fails where anybody has the port, sharing it or not. The
-            // option set afterwards still lets our own in, and no program that takes this same way
-            // can slip in between: its first bind meets ours.
-            bind(&socket, addr).map_err(|e| explain(addr, e))?;
-            bound.set_port(port_of(&socket)?);
-            socket.set_reuse_port(true)?;
-        } else {
-            socket.set_reuse_port(true)?;
-            bind(&socket, bound).map_err(|e| explain(bound, e))?;
+        if shard > 0 {
+            sockets.push(bind_again(bound)?);
+            continue;
         }
+        let socket = unbound(addr.ip(), MEDIA_BUFFER_LEN).map_err(|e| explain(addr, e))?;
+        // Without SO_REUSEPORT a bind fails where anybody has the port, sharing it or not. The
+        // option set afterwards still lets our own in, and no program that takes this same way
+        // can slip in between: its first bind meets ours.
+        bind(&socket, addr).map_err(|e| explain(addr, e))?;
+        bound.set_port(port_of(&socket)?);
+        socket.set_reuse_port(true)?;
         sockets.push(socket.into());
     }
     Ok(sockets)
+}
+
+/// Binds one socket more at the address of a media socket, which lets it in.
+pub(super) fn bind_again(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = unbound(addr.ip(), MEDIA_BUFFER_LEN).map_err(|e| explain(addr, e))?;
+    socket.set_reuse_port(true)?;
+    bind(&socket, addr).map_err(|e| explain(addr, e))?;
+    Ok(socket.into())
 }
 
 /// Binds one socket that shares its port with nobody. With port 0 the kernel chooses one.

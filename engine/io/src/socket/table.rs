@@ -9,9 +9,13 @@ use std::os::fd::{AsRawFd, RawFd};
 use weirgate_shard::{Path, SocketId};
 
 use super::options::is_wildcard;
+use super::quiet::is_media;
 use crate::cmsg::Received;
 use crate::counters::IoCounters;
 use crate::outgoing::Way;
+
+/// A socket by which no media came for so many datagrams is quiet.
+const QUIET_AFTER: u8 = 8;
 
 /// Names a socket in the kernel's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,14 @@ struct Entry {
     peer: Option<SocketAddr>,
     drops: u32,
     drops_total: u64,
+    /// Datagrams without media since the last one with, up to [`QUIET_AFTER`].
+    others: u8,
+}
+
+impl Entry {
+    const fn is_quiet(&self) -> bool {
+        self.others == QUIET_AFTER
+    }
 }
 
 impl SocketTable {
@@ -83,7 +95,18 @@ impl SocketTable {
             let text = format!("socket {} is there already", id.0);
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
-        if self.by_id.len() >= self.limit as usize {
+        let token = self.put(id, socket, 0)?;
+        self.by_id.insert(id, token.slot);
+        Ok(token)
+    }
+
+    /// Takes a second socket of an id in, that gets no media and by which nothing leaves. It stays.
+    pub(crate) fn insert_quiet(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<Token> {
+        self.put(id, socket, QUIET_AFTER)
+    }
+
+    fn put(&mut self, id: SocketId, socket: UdpSocket, others: u8) -> io::Result<Token> {
+        if self.slots.len() - self.free.len() >= self.limit as usize {
             let text = format!("a shard holds {} sockets at most", self.limit);
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, text));
         }
@@ -94,6 +117,7 @@ impl SocketTable {
             peer: None,
             drops: 0,
             drops_total: 0,
+            others,
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
@@ -104,7 +128,6 @@ impl SocketTable {
         });
         let slot = &mut self.slots[index as usize];
         slot.socket = Some(entry);
-        self.by_id.insert(id, index);
         Ok(Token {
             slot: index,
             generation: slot.generation,
@@ -205,6 +228,34 @@ impl SocketTable {
         })
     }
 
+    /// Whether no media come by a token's socket.
+    pub(crate) fn is_quiet(&self, token: Token) -> bool {
+        let entry = self.slots.get(token.slot as usize);
+        entry.is_some_and(|slot| slot.socket.as_ref().is_some_and(Entry::is_quiet))
+    }
+
+    /// Notes that something came by a token's socket; whether that made it quiet, or no longer so.
+    pub(crate) fn came(&mut self, token: Token, bytes: &[u8]) -> bool {
+        let slot = self.slots.get_mut(token.slot as usize);
+        let Some(entry) = slot.and_then(|slot| slot.socket.as_mut()) else {
+            return false;
+        };
+        let before = entry.is_quiet();
+        entry.others = match is_media(bytes) {
+            true => 0,
+            false => (entry.others + 1).min(QUIET_AFTER),
+        };
+        before != entry.is_quiet()
+    }
+
+    /// A token's socket is not quiet for some more datagrams, whatever comes.
+    pub(crate) fn stay_loud(&mut self, token: Token) {
+        let slot = self.slots.get_mut(token.slot as usize);
+        if let Some(entry) = slot.and_then(|slot| slot.socket.as_mut()) {
+            entry.others = 0;
+        }
+    }
+
     /// Datagrams a socket's receive buffer dropped.
     pub(crate) fn drops(&self, id: SocketId) -> Option<u64> {
         let index = *self.by_id.get(&id)?;
@@ -243,6 +294,21 @@ mod tests {
         assert_eq!(twice.kind(), io::ErrorKind::AlreadyExists);
         let full = table.insert(SocketId(2), socket()).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::OutOfMemory);
+    }
+
+    #[test]
+    fn sockets_are_quiet_while_no_media_come() {
+        let mut table = SocketTable::new(2);
+        let token = table.insert(SocketId(1), socket()).unwrap();
+        let beside = table.insert_quiet(SocketId(1), socket()).unwrap();
+        assert!(!table.is_quiet(token) && table.is_quiet(beside));
+        let (rtp, rtcp) = ([0x80, 96], [0x80, 200]);
+        let mut changes = |bytes: &[u8]| table.came(token, bytes);
+        assert!(!changes(&rtp));
+        assert!((1..QUIET_AFTER).all(|_| !changes(&rtcp)));
+        assert!(changes(&rtcp) && !changes(&rtcp));
+        assert!(changes(&rtp) && !changes(&rtp));
+        assert_eq!(table.slot(SocketId(1)), Some(token.slot));
     }
 
     #[test]

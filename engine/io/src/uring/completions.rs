@@ -17,6 +17,8 @@ pub(super) enum Operation {
     Send(u32),
     /// Multishot poll of the waker.
     Wake,
+    /// Multishot poll of the quiet sockets' poll.
+    Quiet,
     /// Cancellation of another request.
     Cancel,
 }
@@ -30,6 +32,7 @@ impl Operation {
             Self::Send(index) => (2, index as u64),
             Self::Wake => (3, 0),
             Self::Cancel => (4, 0),
+            Self::Quiet => (5, 0),
         };
         kind << Self::KIND_SHIFT | rest
     }
@@ -40,6 +43,7 @@ impl Operation {
             2 => Some(Self::Send(data as u32)),
             3 => Some(Self::Wake),
             4 => Some(Self::Cancel),
+            5 => Some(Self::Quiet),
             _ => None,
         }
     }
@@ -135,6 +139,7 @@ mod tests {
             Operation::Receive(token),
             Operation::Send(7),
             Operation::Wake,
+            Operation::Quiet,
             Operation::Cancel,
         ] {
             assert_eq!(

@@ -12,6 +12,7 @@ mod wire;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use io_uring::{opcode, types};
@@ -22,6 +23,7 @@ use crate::backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND};
 use crate::cmsg;
 use crate::counters::IoCounters;
 use crate::incoming::Delivery;
+use crate::mmsg::{Poll, Reader};
 use crate::outgoing::Sender;
 use crate::probe::IoKind;
 use crate::socket::{SocketTable, Token, join_datagrams};
@@ -35,6 +37,8 @@ pub(crate) use trial::{Trouble, try_out};
 
 /// Receive buffers, where the options do not say.
 const DEFAULT_BUFFERS: u16 = 256;
+/// Messages of quiet sockets taken by one call.
+const QUIET_BUFFERS: u16 = 32;
 
 /// See the module.
 pub(crate) struct Uring {
@@ -46,11 +50,28 @@ pub(crate) struct Uring {
     waker: Waker,
     sockets: SocketTable,
     sender: Sender,
-    /// Sockets without a receive request.
+    /// Sockets whose receive request has ended.
     unarmed: Vec<Token>,
+    /// By slot, whether there is a receive request.
+    armed: Vec<bool>,
+    /// Sockets that became quiet, or no longer are.
+    changed: Vec<Token>,
     waker_armed: bool,
+    quiet: Quiet,
     gather: Duration,
     counters: IoCounters,
+}
+
+/// Sockets by which no media come. The ring does not receive by them, for what it receives ends sleeps.
+struct Quiet {
+    poll: Poll,
+    reader: Reader,
+    /// They do not end sleeps.
+    hushed: bool,
+    /// There is a request that ends sleeps when one of them has something.
+    armed: bool,
+    /// One of them has something, or may.
+    look: bool,
 }
 
 impl Uring {
@@ -72,26 +93,46 @@ impl Uring {
             sockets: SocketTable::new(options.max_sockets),
             sender: Sender::new(options.gso)?,
             unarmed: Vec::new(),
+            armed: Vec::new(),
+            changed: Vec::new(),
             waker_armed: false,
+            quiet: Quiet {
+                poll: Poll::new()?,
+                reader: Reader::new(options.buffers.unwrap_or(QUIET_BUFFERS).max(1))?,
+                hushed: false,
+                armed: false,
+                look: false,
+            },
             gather: Duration::ZERO,
             counters: IoCounters::default(),
         })
     }
 
-    /// Asks for datagrams of the sockets whose request has ended, and for the waker.
+    /// Asks for datagrams of the sockets whose request has ended, for the waker, and for the quiet
+    /// sockets where these are to end sleeps.
     fn arm(&mut self) -> io::Result<()> {
+        let poll = |fd| {
+            let entry = opcode::PollAdd::new(types::Fd(fd), libc::POLLIN as u32);
+            entry.multi(true).build()
+        };
         if !self.waker_armed {
-            let entry = opcode::PollAdd::new(types::Fd(self.waker.raw_fd()), libc::POLLIN as u32)
-                .multi(true)
-                .build();
+            let entry = poll(self.waker.raw_fd());
             self.ring.push(entry, Operation::Wake, &mut self.counters)?;
             self.waker_armed = true;
         }
+        if !self.quiet.hushed && !self.quiet.armed {
+            let entry = poll(self.quiet.poll.raw_fd());
+            self.ring
+                .push(entry, Operation::Quiet, &mut self.counters)?;
+            self.quiet.armed = true;
+        }
         while let Some(&token) = self.unarmed.last() {
-            if self.sockets.is_current(token) {
+            let armed = &mut self.armed[token.slot as usize];
+            if self.sockets.is_current(token) && !self.sockets.is_quiet(token) && !*armed {
                 let entry = self.template.receive(token.slot);
                 let operation = Operation::Receive(token);
                 self.ring.push(entry, operation, &mut self.counters)?;
+                *armed = true;
             }
             self.unarmed.pop();
         }
@@ -108,6 +149,7 @@ impl Uring {
             };
             match completion.operation() {
                 Some(Operation::Receive(token)) => {
+                    let was_quiet = self.sockets.is_quiet(token);
                     received(
                         &mut self.pool,
                         &mut self.sockets,
@@ -116,12 +158,20 @@ impl Uring {
                         token,
                         &completion,
                     );
+                    if self.sockets.is_quiet(token) != was_quiet {
+                        self.changed.push(token);
+                    }
                     if !completion.more() && self.sockets.is_current(token) {
-                        self.counters.rearms += 1;
+                        self.armed[token.slot as usize] = false;
+                        self.counters.rearms += u64::from(!self.sockets.is_quiet(token));
                         self.unarmed.push(token);
                     }
                 }
                 Some(Operation::Wake) => self.waker_armed &= completion.more(),
+                Some(Operation::Quiet) => {
+                    self.quiet.armed &= completion.more();
+                    self.quiet.look = true;
+                }
                 // Sends are reaped by `send`; of a cancellation nothing is to know.
                 Some(Operation::Send(_) | Operation::Cancel) | None => {}
             }
@@ -132,11 +182,78 @@ impl Uring {
         datagrams
     }
 
-    fn cancel(&mut self, token: Token) -> io::Result<()> {
-        let target = Operation::Receive(token).user_data();
-        let entry = opcode::AsyncCancel::new(target).build();
-        self.ring
-            .push(entry, Operation::Cancel, &mut self.counters)?;
+    /// Handles completions until nothing more comes of itself, or there are datagrams enough.
+    fn drain_all(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> io::Result<usize> {
+        let mut datagrams = 0;
+        loop {
+            let new = self.drain(handle, RECEIVE_BOUND - datagrams);
+            datagrams += new;
+            // A socket that still has datagrams after its share of a call is put off by the kernel;
+            // one that used up the buffers, or gave an empty datagram, is armed again.
+            let more = self.ring.has_deferred() || !self.unarmed.is_empty();
+            if new == 0 || datagrams >= RECEIVE_BOUND || !more {
+                return Ok(datagrams);
+            }
+            self.arm()?;
+            self.ring.run_deferred(&mut self.counters)?;
+        }
+    }
+
+    fn make_room(&mut self, token: Token) {
+        let slot = token.slot as usize;
+        self.armed.resize(self.armed.len().max(slot + 1), false);
+        self.armed[slot] = false;
+    }
+
+    /// Gives what came by quiet sockets.
+    fn look_at_quiet(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> io::Result<usize> {
+        let Quiet { poll, reader, .. } = &mut self.quiet;
+        let ready = reader.ready();
+        ready.clear();
+        self.counters.syscalls += 1;
+        poll.wait(Some(Duration::ZERO), |data| {
+            ready.push(Token::from_bits(data));
+        })?;
+        // There may be more than one look tells.
+        let all_told = ready.len() < Poll::EVENTS;
+        let datagrams = reader.drain(&mut self.sockets, &mut self.counters, handle, RECEIVE_BOUND);
+        while let Some(token) = self.quiet.reader.next_changed() {
+            self.changed.push(token);
+        }
+        self.quiet.look = self.quiet.reader.is_behind() || !all_told;
+        Ok(datagrams)
+    }
+
+    /// Receives by the ring, or no longer does, what comes to a socket that is no longer quiet, or became
+    /// so.
+    fn change(&mut self, token: Token) -> io::Result<()> {
+        let Some(fd) = self.sockets.fd(token.slot) else {
+            return Ok(());
+        };
+        if !self.sockets.is_quiet(token) {
+            // Where it is not there it has been quiet for no time.
+            let _ = self.quiet.poll.remove(fd);
+            self.unarmed.push(token);
+            return Ok(());
+        }
+        match self.quiet.poll.add(fd, token.to_bits()) {
+            Ok(()) => self.cancel(Operation::Receive(token)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(_) => {
+                // For want of memory.
+                self.sockets.stay_loud(token);
+                Ok(())
+            }
+        }
+    }
+
+    fn cancel(&mut self, operation: Operation) -> io::Result<()> {
+        let entry = opcode::AsyncCancel::new(operation.user_data()).build();
+        self.ring.push(entry, Operation::Cancel, &mut self.counters)
+    }
+
+    fn cancel_now(&mut self, token: Token) -> io::Result<()> {
+        self.cancel(Operation::Receive(token))?;
         self.ring.submit(&mut self.counters)?;
         // The cancelled request holds the socket open until its completion has run.
         self.ring.run_all_deferred(&mut self.counters)
@@ -176,6 +293,7 @@ fn received<'b>(
     let Some(path) = sockets.path(token, message.remote, &message.control, counters) else {
         return;
     };
+    sockets.came(token, message.payload);
     delivery.message(path, message.payload, message.control.segment_len, counters);
 }
 
@@ -192,6 +310,7 @@ impl Backend for Uring {
         socket.set_nonblocking(true)?;
         join_datagrams(&socket, self.gro);
         let token = self.sockets.insert(id, socket)?;
+        self.make_room(token);
         let fd = self.sockets.fd(token.slot).unwrap_or(-1);
         if let Err(e) = self.ring.set_file(token.slot, fd) {
             self.sockets.remove(id);
@@ -199,6 +318,14 @@ impl Backend for Uring {
         }
         self.unarmed.push(token);
         self.arm()
+    }
+
+    fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        join_datagrams(&socket, self.gro);
+        let token = self.sockets.insert_quiet(id, socket)?;
+        self.make_room(token);
+        self.change(token)
     }
 
     fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
@@ -209,14 +336,24 @@ impl Backend for Uring {
         let Some((token, socket)) = self.sockets.remove(id) else {
             return;
         };
+        // A socket that is not quiet is not there.
+        let _ = self.quiet.poll.remove(socket.as_raw_fd());
         // Where one of these fails the ring is of no more use, which `receive` will say.
         let _ = self.ring.set_file(token.slot, -1);
         drop(socket);
-        let _ = self.cancel(token);
+        let _ = self.cancel_now(token);
     }
 
     fn let_gather(&mut self, time: Duration) {
         self.gather = time;
+    }
+
+    fn hush(&mut self, hushed: bool) {
+        if hushed && !self.quiet.hushed && self.quiet.armed {
+            // Where that fails the ring is of no more use, which `receive` will say.
+            let _ = self.cancel(Operation::Quiet);
+        }
+        self.quiet.hushed = hushed;
     }
 
     fn receive(
@@ -225,20 +362,19 @@ impl Backend for Uring {
         handle: &mut dyn FnMut(&mut [Datagram<'_>]),
     ) -> io::Result<usize> {
         self.arm()?;
+        let timeout = match self.quiet.look {
+            true => Some(Duration::ZERO),
+            false => timeout,
+        };
         self.ring.wait(timeout, self.gather, &mut self.counters)?;
-        let mut datagrams = 0;
-        loop {
-            let new = self.drain(handle, RECEIVE_BOUND - datagrams);
-            datagrams += new;
-            // A socket that still has datagrams after its share of a call is put off by the kernel;
-            // one that used up the buffers, or gave an empty datagram, is armed again.
-            let more = self.ring.has_deferred() || !self.unarmed.is_empty();
-            if new == 0 || datagrams >= RECEIVE_BOUND || !more {
-                return Ok(datagrams);
-            }
-            self.arm()?;
-            self.ring.run_deferred(&mut self.counters)?;
+        let mut datagrams = self.drain_all(handle)?;
+        if self.quiet.hushed || self.quiet.look {
+            datagrams += self.look_at_quiet(handle)?;
         }
+        while let Some(token) = self.changed.pop() {
+            self.change(token)?;
+        }
+        Ok(datagrams)
     }
 
     fn send(&mut self, batch: &TxBatch, failed: &mut Vec<FailedTrain>) {

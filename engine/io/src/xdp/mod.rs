@@ -272,6 +272,11 @@ impl Backend for Xdp {
         Ok(())
     }
 
+    fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
+        // Frames are not sorted; this one has what sockets get.
+        self.sockets.add_quiet_socket(id, socket)
+    }
+
     fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
         // Frames do not care: the shard knows whom it takes datagrams from.
         self.sockets.connect_socket(id, remote);

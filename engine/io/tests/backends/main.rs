@@ -7,6 +7,7 @@ mod failures;
 mod flows;
 mod lifecycle;
 mod pressure;
+mod quiet;
 mod support;
 mod trains;
 mod waiting;
@@ -65,6 +66,13 @@ on_each_back_end! {
         timeouts_end_a_sleep,
         a_datagram_ends_a_sleep,
         datagrams_gather_in_a_sleep_where_the_kernel_can;
+    quiet:
+        what_is_no_media_ends_no_sleep_of_a_hushed_media_port,
+        a_socket_is_quiet_until_media_come_by_it,
+        nothing_is_lost_while_sockets_become_quiet_and_wake,
+        more_than_one_look_takes_is_looked_for_again_before_a_sleep,
+        hundreds_of_quiet_sockets_are_all_heard,
+        a_removed_quiet_socket_frees_its_port;
     connected:
         a_connected_socket_hears_its_peer_only,
         a_connected_socket_sends_to_its_peer_and_to_others,
