@@ -52,6 +52,16 @@ pub enum CrossingKind {
         /// Our monotonic time that corresponds to it, the sender's clock offset taken out.
         at: Timestamp,
     },
+    /// What the layers of a producer's encoding take by themselves, for a shard that it crosses to from
+    /// now on.
+    Rates {
+        /// The producer.
+        source: SourceNo,
+        /// Index of its encoding.
+        encoding: u8,
+        /// When its last packet came.
+        heard: Timestamp,
+    },
     /// A consumer's shard wants a key frame from the producer's.
     KeyFrameRequest {
         /// The producer.

@@ -15,11 +15,12 @@ use crate::counters::Counters;
 use crate::history::PacketMeta;
 use crate::key_frames::Urgency;
 use crate::nack::Arrival;
+use crate::rates::CellRates;
 use crate::shard::Shard;
 use crate::streams::StreamNames;
 use crate::ticks::FEEDBACK_INTERVAL;
 use crate::transport::{OpenFailure, PlainEnd, StreamRef, Transport, TransportKind};
-use crate::{CrossingKind, Path, Timestamp, trace};
+use crate::{CrossingKind, Path, ShardNo, Timestamp, trace};
 
 /// When the loudness of talking sources is told.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
@@ -252,6 +253,12 @@ impl Shard {
     fn stream_is_back(&mut self, now: Timestamp, index: u32, encoding: u8, meta: &PacketMeta) {
         let begins_key_frame = meta.layers.begins_key_frame();
         self.key_frame_is_here(index, encoding, begins_key_frame);
+        self.choose_what_was_absent(now, index);
+        self.key_frame_is_here(index, encoding, false);
+    }
+
+    /// There is more of a source than there was: chooses anew for whoever waits for that.
+    fn choose_what_was_absent(&mut self, now: Timestamp, index: u32) {
         let mut position = 0;
         while let Some(source) = self.sources.get(index as usize)
             && let Some(&consumer) = source.consumers.get(position)
@@ -263,7 +270,45 @@ impl Shard {
                 self.allocate(now, consumer.transport);
             }
         }
-        self.key_frame_is_here(index, encoding, false);
+    }
+
+    /// Tells another shard what the layers of a source take, so that its consumers there need not begin
+    /// with the lowest one.
+    pub(crate) fn cross_rates(&mut self, index: u32, to: ShardNo) {
+        let Some(source) = self.sources.get(index as usize) else {
+            return;
+        };
+        for (encoding, stream) in (0u8..).zip(&source.encodings) {
+            let kind = CrossingKind::Rates {
+                source: source.no,
+                encoding,
+                heard: stream.last_packet,
+            };
+            let rates = stream.rates.rates().to_bytes();
+            if stream.last_packet > Timestamp::ZERO && !self.port.send(to, kind, &rates) {
+                self.counters.crossings_dropped += 1;
+            }
+        }
+    }
+
+    /// Takes what another shard says of a source that comes from there.
+    pub(crate) fn on_crossed_rates(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        encoding: u8,
+        heard: Timestamp,
+        bytes: &[u8],
+    ) {
+        let source = self.sources.get_mut(index as usize);
+        let stream = source.and_then(|it| it.encodings.get_mut(usize::from(encoding)));
+        if let Some(stream) = stream
+            && let Some(rates) = CellRates::from_bytes(bytes)
+        {
+            stream.rates.expect(rates);
+            stream.last_packet = stream.last_packet.max(heard);
+            self.choose_what_was_absent(now, index);
+        }
     }
 
     fn cross_media(&mut self, now: Timestamp, stream: StreamRef, bytes: &[u8], audio: bool) {

@@ -40,7 +40,7 @@ pub(crate) struct Counted {
     pub(crate) payload_len: usize,
 }
 
-/// Bytes by layer.
+/// A number of bytes for each layer.
 type Bytes = [u32; CELLS];
 
 /// Bytes of one stream by layer, in a ring of buckets.
@@ -51,6 +51,8 @@ pub(crate) struct LayerRates {
     shared: Ring,
     /// Buckets before the one being filled in which nothing came, in a row.
     quiet: [u8; CELLS],
+    /// Buckets that each layer's rate is of: those since it began.
+    since: [u8; CELLS],
     /// Layers of which something came in the bucket being filled.
     cells_heard: u16,
     /// Number of the bucket being filled; 0 before the first packet.
@@ -59,17 +61,15 @@ pub(crate) struct LayerRates {
     first: u64,
     /// Layers ever seen.
     cells_used: u16,
-    /// What it took when it was last heard, in bytes of so many buckets: it takes about that when it comes
-    /// back.
-    earlier: Sums,
+    /// What each layer took when it was last heard: it takes about that when it comes back.
+    earlier: CellRates,
 }
 
-/// Bytes of complete buckets, and how many these are.
-#[derive(Debug, Default, Clone, Copy)]
-struct Sums {
+/// What each layer takes by itself, in bytes per second; 0 where that is not known.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CellRates {
     all: Bytes,
     shared: Bytes,
-    buckets: u64,
 }
 
 #[derive(Debug, Default)]
@@ -81,16 +81,48 @@ struct Ring {
     owed: Bytes,
 }
 
+impl CellRates {
+    /// As many bytes as [`Self::to_bytes`] gives.
+    pub(crate) const BYTES: usize = 2 * 4 * CELLS;
+
+    /// For another shard.
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let numbers = self.all.into_iter().chain(self.shared);
+        for (four, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+            four.copy_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] gave; `None` where that is not as long.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::BYTES] = bytes.try_into().ok()?;
+        let mut rates = Self::default();
+        let numbers = rates.all.iter_mut().chain(&mut rates.shared);
+        let (fours, _) = bytes.as_chunks::<4>();
+        for (number, four) in numbers.zip(fours) {
+            *number = u32::from_be_bytes(*four);
+        }
+        Some(rates)
+    }
+}
+
 impl LayerRates {
     /// Takes note of a packet.
     pub(crate) fn add(&mut self, now: Timestamp, packet: Counted) {
         self.roll(now);
-        let is_back =
-            self.cells_heard == 0 && self.quiet.iter().all(|&q| u64::from(q) >= GONE_BUCKETS);
-        if is_back {
+        let is_gone = |quiet: u8| u64::from(quiet) >= GONE_BUCKETS;
+        if self.cells_heard == 0 && self.quiet.iter().all(|&quiet| is_gone(quiet)) {
             self.restart(self.current);
         }
         let cell = cell(packet.layer);
+        if self.cells_heard >> cell & 1 == 0 && is_gone(self.quiet[cell]) {
+            // Nothing of before counts.
+            self.since[cell] = 0;
+            self.all.forget(cell);
+            self.shared.forget(cell);
+        }
         self.cells_used |= 1 << cell;
         self.cells_heard |= 1 << cell;
         let bytes = packet.payload_len as u32 + OVERHEAD_BYTES;
@@ -101,15 +133,12 @@ impl LayerRates {
     }
 
     /// Layers that are there, as `(spatial, temporal, bit/s)`, each with those it depends on, in
-    /// ascending order; `None` for a rate that is not known yet. Of a stream that is just back it is that of
+    /// ascending order; `None` for a rate that is not known yet. Of what is just back it is that of
     /// before.
     pub(crate) fn layers(&mut self, now: Timestamp) -> impl Iterator<Item = (u8, u8, Option<u64>)> {
         self.roll(now);
         let known = self.known();
-        let sums = match known {
-            0..MIN_BUCKETS => self.earlier,
-            _ => self.sums(),
-        };
+        let rates = self.rates();
         (0..CELLS).filter_map(move |cell| {
             let is_gone = known >= GONE_BUCKETS && u64::from(self.quiet[cell]) >= GONE_BUCKETS;
             if self.cells_used & (1 << cell) == 0 || is_gone {
@@ -118,12 +147,13 @@ impl LayerRates {
             let (spatial, temporal) = (cell / TEMPORAL_LAYERS, cell % TEMPORAL_LAYERS);
             let below: u64 = (0..spatial)
                 .flat_map(|s| (0..=temporal).map(move |t| s * TEMPORAL_LAYERS + t))
-                .map(|below| u64::from(sums.shared[below]))
+                .map(|below| u64::from(rates.shared[below]))
                 .sum();
             let own: u64 = (spatial * TEMPORAL_LAYERS..=cell)
-                .map(|own| u64::from(sums.all[own]))
+                .map(|own| u64::from(rates.all[own]))
                 .sum();
-            let bps = rate_bps(below + own, sums.buckets);
+            let is_known = rates.all[cell] > 0;
+            let bps = is_known.then_some((below + own) * 8);
             Some((spatial as u8, temporal as u8, bps))
         })
     }
@@ -131,16 +161,36 @@ impl LayerRates {
     /// Of all layers together.
     pub(crate) fn total_bps(&mut self, now: Timestamp) -> Option<u64> {
         self.roll(now);
-        let complete = self.all.complete.iter();
-        rate_bps(complete.map(|&bytes| u64::from(bytes)).sum(), self.known())
+        let bytes: u64 = match self.known() {
+            0..MIN_BUCKETS => self.earlier.all.iter().map(|&rate| u64::from(rate)).sum(),
+            known => {
+                let bytes: u64 = self.all.complete.iter().map(|&it| u64::from(it)).sum();
+                return Some(per_second(bytes, known) * 8);
+            }
+        };
+        (bytes > 0).then_some(bytes * 8)
     }
 
-    fn sums(&self) -> Sums {
-        Sums {
-            all: self.all.complete,
-            shared: self.shared.complete,
-            buckets: self.known(),
+    /// What is known of each layer by itself.
+    pub(crate) fn rates(&self) -> CellRates {
+        let mut rates = self.earlier;
+        for cell in 0..CELLS {
+            let buckets = u64::from(self.since[cell]);
+            if buckets >= MIN_BUCKETS {
+                let rate = |ring: &Ring| per_second(ring.complete[cell].into(), buckets) as u32;
+                rates.all[cell] = rate(&self.all);
+                rates.shared[cell] = rate(&self.shared);
+            }
         }
+        rates
+    }
+
+    /// Takes what another shard knew of a stream that is to come from there.
+    pub(crate) fn expect(&mut self, rates: CellRates) {
+        for (cell, &rate) in rates.all.iter().enumerate() {
+            self.cells_used |= u16::from(rate > 0) << cell;
+        }
+        self.earlier = rates;
     }
 
     /// Buckets that are complete and count.
@@ -163,28 +213,38 @@ impl LayerRates {
             self.restart(bucket);
         } else {
             for filled in self.current..bucket {
-                let heard = std::mem::take(&mut self.cells_heard);
-                for (cell, quiet) in self.quiet.iter_mut().enumerate() {
-                    *quiet = match heard >> cell & 1 {
-                        0 => quiet.saturating_add(1),
-                        _ => 0,
-                    };
-                }
-                self.all.complete_one(filled);
-                self.shared.complete_one(filled);
-                if heard != 0 {
-                    self.current = filled + 1;
-                    self.earlier = self.sums();
-                }
+                self.complete_one(filled);
             }
         }
         self.current = bucket;
+    }
+
+    fn complete_one(&mut self, filled: u64) {
+        let heard = std::mem::take(&mut self.cells_heard);
+        for cell in 0..CELLS {
+            let (quiet, since) = (&mut self.quiet[cell], &mut self.since[cell]);
+            *quiet = match heard >> cell & 1 {
+                0 => quiet.saturating_add(1),
+                _ => 0,
+            };
+            if *quiet == 0 || *since > 0 {
+                *since = (*since + 1).min(BUCKETS as u8 - 1);
+            }
+        }
+        self.all.complete_one(filled);
+        self.shared.complete_one(filled);
+        let rates = self.rates();
+        for cell in (0..CELLS).filter(|cell| heard >> cell & 1 == 1) {
+            self.earlier.all[cell] = rates.all[cell];
+            self.earlier.shared[cell] = rates.shared[cell];
+        }
     }
 
     fn restart(&mut self, bucket: u64) {
         self.all = Ring::default();
         self.shared = Ring::default();
         self.quiet = [u8::MAX; CELLS];
+        self.since = [0; CELLS];
         self.cells_heard = 0;
         self.first = bucket;
     }
@@ -197,6 +257,15 @@ impl Ring {
             false => &mut self.buckets[slot(bucket)][cell],
         };
         *counted = counted.saturating_add(bytes);
+    }
+
+    /// Nothing of a layer that came before counts.
+    fn forget(&mut self, cell: usize) {
+        for bucket in &mut self.buckets {
+            bucket[cell] = 0;
+        }
+        self.complete[cell] = 0;
+        self.owed[cell] = 0;
     }
 
     /// A bucket is filled; the oldest is the next to be, and begins with its part of what is owed.
@@ -219,9 +288,9 @@ const fn slot(bucket: u64) -> usize {
     bucket as usize % BUCKETS
 }
 
-/// The rate of so many bytes in so many buckets, if these are enough.
-fn rate_bps(bytes: u64, buckets: u64) -> Option<u64> {
-    (buckets >= MIN_BUCKETS).then(|| bytes * 8_000_000 / (buckets * BUCKET_US))
+/// So many bytes in so many buckets.
+const fn per_second(bytes: u64, buckets: u64) -> u64 {
+    bytes * 1_000_000 / (buckets * BUCKET_US)
 }
 
 fn cell(layer: Layer) -> usize {
@@ -299,6 +368,43 @@ mod tests {
                 add(&mut rates, at(back + ms), (0, 0), false, 53);
             }
         }
+    }
+
+    #[test]
+    fn a_layer_that_joins_takes_all_that_it_takes_from_the_start() {
+        let mut rates = LayerRates::default();
+        for ms in (0..3_000).step_by(10) {
+            add(&mut rates, at(ms), (0, 0), true, 53);
+            if ms >= 2_500 {
+                add(&mut rates, at(ms), (1, 0), false, 178);
+            }
+        }
+        let upper: Vec<_> = rates.layers(at(3_000)).skip(1).collect();
+        let &[(1, 0, Some(bps))] = &upper[..] else {
+            panic!("{upper:?}");
+        };
+        assert!((240_000..=320_000).contains(&bps), "{bps}");
+    }
+
+    #[test]
+    fn what_another_shard_knows_counts_until_there_is_more() {
+        let mut here = LayerRates::default();
+        let mut there = LayerRates::default();
+        for ms in (0..2_000).step_by(10) {
+            add(&mut here, at(ms), (0, 0), false, 53);
+        }
+        let bytes = here.rates().to_bytes();
+        there.expect(CellRates::from_bytes(&bytes).unwrap());
+        let close_to = |rates: &mut LayerRates, now, bps: u64| {
+            let found = rates.layers(now).next().unwrap().2.unwrap();
+            assert!(found.abs_diff(bps) * 10 < bps, "{found} of {bps}");
+        };
+        close_to(&mut there, at(2_000), 100_000);
+        for ms in (2_000..3_000).step_by(10) {
+            add(&mut there, at(ms), (0, 0), false, 178);
+        }
+        close_to(&mut there, at(3_000), 200_000);
+        assert_eq!(CellRates::from_bytes(&bytes[1..]), None);
     }
 
     #[test]

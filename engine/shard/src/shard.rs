@@ -175,6 +175,15 @@ impl Shard {
                     self.set_clock(index, encoding, rtp, at);
                 }
             }
+            CrossingKind::Rates {
+                source,
+                encoding,
+                heard,
+            } => {
+                if let Some(index) = self.source_index(source) {
+                    self.on_crossed_rates(now, index, encoding, heard, bytes);
+                }
+            }
             CrossingKind::KeyFrameRequest {
                 source,
                 encoding,

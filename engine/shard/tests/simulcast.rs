@@ -3,14 +3,18 @@
 mod sim;
 
 use sim::*;
-use weirgate_shard::CommandBody;
-use weirgate_wire::{ConsumerType, Event, Layers, ProducerEncoding};
+use weirgate_shard::{CommandBody, SourceNo};
+use weirgate_wire::{
+    ConsumerConfig, ConsumerType, Event, Layers, ProducerConfig, ProducerEncoding,
+};
 
 struct Call {
     sim: Sim,
     sender: Peer,
     receiver: Peer,
-    consumer: uuid::Uuid,
+    producer: ProducerConfig,
+    source: SourceNo,
+    consumer: ConsumerConfig,
     sequences: [u16; 3],
     /// Stream that has a key frame next.
     key: [bool; 3],
@@ -21,7 +25,14 @@ const SSRCS: [u32; 3] = [11, 12, 13];
 const TIMES: [u32; 3] = [0, 1_000_000, 4_000_000_000];
 
 fn call() -> Call {
-    let mut sim = Sim::new(1);
+    let mut call = sender(1);
+    call.join(0);
+    call
+}
+
+/// Nobody takes what it sends.
+fn sender(shards: u16) -> Call {
+    let mut sim = Sim::new(shards);
     let sender = Peer::new(addr(1), &key(1));
     let send = sim.plain(0, 1, sender.remote, Some(key(1)));
     let mut producer = video_producer(1);
@@ -34,24 +45,34 @@ fn call() -> Call {
             ..ProducerEncoding::default()
         })
         .collect();
-    sim.producer(0, send, producer.clone());
-    let receiver = Peer::new(addr(2), &key(2));
-    let transport = sim.plain(0, 2, receiver.remote, Some(key(2)));
-    let mut consumer = video_consumer(2, &producer);
-    consumer.consumer_type = ConsumerType::Simulcast;
-    let id = consumer.id;
-    sim.consumer(0, transport, consumer);
+    let source = sim.producer(0, send, producer.clone());
+    let consumer = ConsumerConfig {
+        consumer_type: ConsumerType::Simulcast,
+        ..video_consumer(2, &producer)
+    };
     Call {
         sim,
         sender,
-        receiver,
-        consumer: id,
+        receiver: Peer::new(addr(2), &key(2)),
+        producer,
+        source,
+        consumer,
         sequences: [100, 30_000, 7],
         key: [true; 3],
     }
 }
 
 impl Call {
+    /// The receiver takes it, on that shard.
+    fn join(&mut self, shard: usize) {
+        let remote = self.receiver.remote;
+        let transport = self.sim.plain(shard, 2, remote, Some(key(2)));
+        if shard > 0 {
+            self.sim.relay(0, shard, self.source, &self.producer);
+        }
+        self.sim.consumer(shard, transport, self.consumer.clone());
+    }
+
     /// Every stream in `active` sends a frame of one packet; 33 ms pass.
     fn frame(&mut self, active: &[usize]) {
         for &stream in active {
@@ -81,7 +102,7 @@ impl Call {
         self.sim.command(
             0,
             CommandBody::SetPreferredLayers {
-                id: self.consumer,
+                id: self.consumer.id,
                 layers,
             },
         );
@@ -153,4 +174,20 @@ fn when_the_best_stream_stops_the_next_one_takes_over() {
     let media = call.received();
     assert_one_stream(&media);
     assert_eq!(streams(&media), [1]);
+}
+
+#[test]
+fn who_is_the_first_on_another_shard_begins_with_the_best_stream() {
+    let mut call = sender(2);
+    for _ in 0..60 {
+        call.frame(&[0, 1, 2]);
+    }
+    call.join(1);
+    call.key = [true; 3];
+    for _ in 0..30 {
+        call.frame(&[0, 1, 2]);
+    }
+    let media = call.received();
+    assert_one_stream(&media);
+    assert_eq!(streams(&media), [2]);
 }

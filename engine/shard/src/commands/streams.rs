@@ -145,6 +145,7 @@ impl Shard {
             source.relays.retain(|&shard| shard != to);
             if on {
                 source.relays.push(to);
+                self.cross_rates(index, to);
             } else {
                 source.wanted.forget_abroad(to);
             }
