@@ -163,6 +163,14 @@ impl Shard {
         }
     }
 
+    /// Allocates in the transport's next round.
+    pub(crate) fn allocate_soon(&mut self, now: Timestamp, index: u32) {
+        if let Some(transport) = self.transports.get_mut(index as usize) {
+            transport.allocate_at = transport.allocate_at.min(now);
+            self.schedule_round(index, now);
+        }
+    }
+
     fn collect_wishes(&mut self, now: Timestamp, index: u32, wishes: &mut Wishes) {
         let Some(transport) = self.transports.get(index as usize) else {
             return;
@@ -189,10 +197,10 @@ impl Shard {
                 consumer: consumer_index,
                 kind: consumer.kind,
                 priority: consumer.config.priority,
-                paused: consumer.is_paused(source),
+                // What there is no time for is not wanted: nothing is probed for it.
+                paused: consumer.is_paused(source) || consumer.share == Share::Nothing,
                 preferred: consumer
-                    .config
-                    .preferred_layers
+                    .allowed_layers()
                     .map(|layers| preferred(layers, signaled, own)),
                 layers: start..wishes.layers.len(),
             });

@@ -226,6 +226,17 @@ impl Consumer {
         }));
     }
 
+    /// The most it may have, where that is not all.
+    pub(crate) fn allowed_layers(&self) -> Option<Layers> {
+        match self.share {
+            Share::All => self.config.preferred_layers,
+            Share::Lowest | Share::Nothing => Some(Layers {
+                spatial: 0,
+                temporal: 0,
+            }),
+        }
+    }
+
     /// Gives up the layers that the shard has no time for. Once it has, they are chosen again with
     /// those of all.
     pub(crate) fn aim_lower(&mut self) {

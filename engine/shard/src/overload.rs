@@ -38,19 +38,20 @@ const LAST_STEP: (u64, u64) = (75, 10);
 const SUSPICION: (u32, u64) = (2, 40);
 /// Growth that is taken for granted where the driver's bound keeps turns from growing, in percent.
 const BOUNDED_GROWTH_PERCENT: u64 = 125;
-/// And what is taken for the length of such a turn: what was left behind waits too.
+/// And what such a turn counts as at least: what was left behind waits too.
 const BOUNDED_WAIT: Duration = Duration::from_millis(40);
-/// With turns shorter than this on average there is room, and that much more is kept, in percent.
-const BACK: [(Duration, u64); 2] = [
-    (Duration::from_millis(10), 108),
-    (Duration::from_millis(20), 103),
+/// With turns shorter than this on average there is room, and that much more is kept, in percent: a
+/// fourth of the load makes turns about twice as long.
+const BACK: [(Duration, u64); 3] = [
+    (Duration::from_millis(10), 125),
+    (Duration::from_millis(15), 112),
+    (Duration::from_millis(22), 104),
 ];
-/// A shard that works for a smaller share of its time than this is brought near to all of it at once,
-/// in percent.
+/// A shard that works for a smaller share of its time than this, in percent, takes back as many percent
+/// more as it is below it. What comes back may take longer than that to show, upper layers above all.
 const IDLE_PERCENT: u64 = 60;
-const NEAR_FULL_PERCENT: u64 = 90;
 /// At least so many parts come back at a time.
-const LEAST_BACK: u64 = 3;
+const LEAST_BACK: u64 = 8;
 /// What came back shows after its key frames: for so long after a change nothing more comes back.
 const SETTLING: Duration = Duration::from_millis(300);
 /// Where so much less is offered than there was, what is kept of it is as much as before, in percent.
@@ -59,7 +60,7 @@ const LESS_PERCENT: u64 = 75;
 #[derive(Debug)]
 pub(crate) struct Overload {
     /// Parts that are shed.
-    shed: u8,
+    shed: u16,
     /// The end of the last turn, and how long that was.
     last_end: Timestamp,
     last_turn: Duration,
@@ -168,12 +169,11 @@ impl Overload {
         }
         if self.offered * 100 < self.offered_then * LESS_PERCENT {
             self.keep(now, self.offered_then * 100 / self.offered.max(1));
-        } else if self.used_percent < IDLE_PERCENT {
-            self.keep(now, NEAR_FULL_PERCENT * 100 / self.used_percent);
-            self.used_percent = NEAR_FULL_PERCENT;
         } else if now.since(self.changed_at) >= SETTLING {
             let turn = window.busy / window.turns.max(1);
-            if let Some(&(_, percent)) = BACK.iter().find(|(limit, _)| turn < *limit) {
+            if self.used_percent < IDLE_PERCENT {
+                self.keep(now, 100 + IDLE_PERCENT - self.used_percent);
+            } else if let Some(&(_, percent)) = BACK.iter().find(|(limit, _)| turn < *limit) {
                 self.keep(now, percent);
             }
         }
@@ -197,7 +197,7 @@ impl Overload {
         } else {
             (
                 streak.growth_percent().max(BOUNDED_GROWTH_PERCENT),
-                BOUNDED_WAIT,
+                busy.max(BOUNDED_WAIT),
             )
         };
         *streak = Streak::default();
@@ -218,7 +218,7 @@ impl Overload {
             0..=100 => kept * percent / 100,
             _ => (kept * percent / 100).max(kept + LEAST_BACK),
         };
-        self.shed = PARTS - kept.min(u64::from(PARTS)) as u8;
+        self.shed = PARTS - kept.min(u64::from(PARTS)) as u16;
         self.changed_at = now;
         self.offered_then = self.offered;
     }

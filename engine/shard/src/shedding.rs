@@ -12,9 +12,9 @@ use crate::Timestamp;
 use crate::shard::Shard;
 
 /// Parts that receivers are divided into.
-pub(crate) const PARTS: u8 = 128;
+pub(crate) const PARTS: u16 = 1024;
 /// Parts of all for which consumers of a higher priority than the default go later.
-const RESERVE: u8 = PARTS / 2;
+const RESERVE: u16 = PARTS / 2;
 
 /// What an overload leaves of a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Share {
 
 /// How many of the [`PARTS`] are shed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Level(pub(crate) u8);
+pub(crate) struct Level(pub(crate) u16);
 
 impl Level {
     /// In thousandths of all.
@@ -40,11 +40,11 @@ impl Level {
     /// them go before anything else of one.
     pub(crate) fn share(self, transport: u32, priority: u8, has_layers: bool) -> Share {
         let reserve = if priority > 1 { RESERVE } else { 0 };
-        let part = u16::from(part(transport)) + u16::from(reserve);
-        let shed = u16::from(self.0);
+        let part = part(transport) + reserve;
+        let shed = self.0;
         match has_layers {
             false if part < shed => Share::Nothing,
-            true if part + u16::from(PARTS) < shed * 2 => Share::Nothing,
+            true if part + PARTS < shed * 2 => Share::Nothing,
             true if part < shed * 2 => Share::Lowest,
             _ => Share::All,
         }
@@ -62,9 +62,9 @@ impl Level {
 
 /// The part that a transport is in: any run of transports, and any that are as far from each other,
 /// are spread evenly over all parts.
-fn part(transport: u32) -> u8 {
+fn part(transport: u32) -> u16 {
     // Multiples of the square root of 2 are, less whole numbers.
-    (transport.wrapping_mul(0x6A09_E667) >> 25) as u8
+    (transport.wrapping_mul(0x6A09_E667) >> 22) as u16
 }
 
 impl Shard {
@@ -102,7 +102,8 @@ impl Shard {
         }
         let (priority, has_layers) = (consumer.config.priority, consumer.has_layers());
         let level = self.overload.level();
-        let share = level.share(consumer.transport, priority, has_layers);
+        let transport = consumer.transport;
+        let share = level.share(transport, priority, has_layers);
         let had = std::mem::replace(&mut consumer.share, share);
         if share == had {
             return;
@@ -111,6 +112,7 @@ impl Shard {
             consumer.aim_lower();
         }
         self.list_taker(index);
+        self.allocate_soon(now, transport);
         if share == Share::Nothing {
             self.interrupt(index);
         } else {
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn consumers_of_low_priority_go_first_and_upper_layers_before_anybody() {
-        let level = Level(53);
+        let level = Level(424);
         let left = |priority, has_layers, share| {
             let has_it = |&transport: &u32| level.share(transport, priority, has_layers) == share;
             (0..1_000).filter(has_it).count()
