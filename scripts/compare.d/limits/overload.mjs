@@ -1,24 +1,40 @@
-// A load that rises to the peak, is several times too high, and falls again.
+// A load that rises to the peak and is several times too high, again and again, and falls.
 
 import { median } from '../summary.mjs';
 import { troubleOf } from './report.mjs';
 
 /**
- * Of the steps of a run: all but the last two rise, then comes the overload, then what is ordinary. The
- * peak is the most that came in any step but the last: an overload may find more than the rise did, as
- * longer turns make longer trains.
+ * Of the steps of a run: the last is ordinary; of the others those with the greatest share of senders are
+ * overloads. Each is held against the most that came in the steps between it and the overload before, as
+ * what a machine carries changes within a minute; the figures are those of the middle one.
  */
 export function overloadFigures(phases) {
-    const [over, after] = phases.slice(-2);
-    const peak = Math.max(...phases.slice(0, -1).map(came));
-    const { received, lost } = over.byKind.audio;
+    const after = phases.at(-1);
+    const most = Math.max(...phases.map(({ share }) => share));
+    const overloads = [];
+    let peak = 0;
+    for (const phase of phases.slice(0, -1)) {
+        if (phase.share < most) {
+            peak = Math.max(peak, came(phase));
+            continue;
+        }
+        const due = phase.expectedPerSecond + (phase.unread?.expectedPerSecond ?? 0);
+        overloads.push({ phase, times: due / peak, goodput: came(phase) / peak });
+        peak = 0;
+    }
+    const audio = overloads.map(({ phase }) => phase.byKind.audio);
+    const lost = sum(audio, 'lost');
     return {
-        times: (over.expectedPerSecond + (over.unread?.expectedPerSecond ?? 0)) / peak,
-        goodput: came(over) / peak,
-        audioLoss: lost / Math.max(received + lost, 1),
-        p99Ms: over.latency?.p99 ?? Infinity,
+        times: median(overloads.map(({ times }) => times)),
+        goodput: median(overloads.map(({ goodput }) => goodput)),
+        audioLoss: lost / Math.max(sum(audio, 'received') + lost, 1),
+        p99Ms: middle(overloads.map(({ phase }) => phase.latency?.p99 ?? Infinity)),
         normalAfterMs: after.normalAfterMs ?? Infinity,
     };
+}
+
+function sum(all, key) {
+    return all.reduce((total, of) => total + of[key], 0);
 }
 
 /** What came, also to sockets that nobody reads: who is shed is chosen of all receivers. */

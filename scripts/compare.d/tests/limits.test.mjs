@@ -68,13 +68,13 @@ test('two ways of running the engine are compared with each other', () => {
 });
 
 test('an overload is judged by goodput, audio, delay and how soon it is over', () => {
-    const phase = (expectedPerSecond, receivedPerSecond, more = {}) => ({
-        expectedPerSecond, receivedPerSecond, latency: { p99: 50 }, normalAfterMs: 300,
+    const phase = (share, expectedPerSecond, receivedPerSecond, more = {}) => ({
+        share, expectedPerSecond, receivedPerSecond, latency: { p99: 50 }, normalAfterMs: 300,
         byKind: { audio: { received: 9999, lost: 1 } }, ...more,
     });
-    const judge = (over, after = {}) => judgeOverload(ROWS.overload, [{
-        engine: { phases: [phase(50, 50), phase(100, 100), phase(300, 96, over), phase(80, 80, after)] },
-    }]);
+    const rise = [phase(0.2, 50, 50), phase(0.4, 110, 100)];
+    const rowOf = (...phases) => judgeOverload(ROWS.overload, [{ engine: { phases } }]);
+    const judge = (over, after = {}) => rowOf(...rise, phase(1, 300, 96, over), phase(0.1, 80, 80, after));
     const met = judge({});
     assert.equal(met.verdict, 'met');
     assert.match(met.figures, /^at 3\.0 × the peak: goodput 96 % of it, 0\.01 % of audio lost, p99 50 ms, normal 0\.3 s/);
@@ -82,17 +82,21 @@ test('an overload is judged by goodput, audio, delay and how soon it is over', (
     assert.equal(judge({ receivedPerSecond: 90 }).verdict, 'not met');
     assert.equal(judge({}, { normalAfterMs: null }).verdict, 'not met');
     assert.equal(judge({ byKind: { audio: { received: 99, lost: 1 } } }).verdict, 'not met');
-    // The second carries twice the peak of the rise, and so was not offered three times its own.
-    for (const weak of [judge({ expectedPerSecond: 200 }), judge({ receivedPerSecond: 200 })]) {
-        assert.deepEqual([weak.verdict, weak.problem], ['inconclusive', 'inconclusive: not enough load']);
-    }
+    const weak = judge({ expectedPerSecond: 200 });
+    assert.deepEqual([weak.verdict, weak.problem], ['inconclusive', 'inconclusive: not enough load']);
+    // Each against the peak before it: 96, 90 and 120 %.
+    const [first, second, third] = [phase(1, 300, 96), phase(1, 150, 45), phase(1, 300, 120)];
+    const thrice = rowOf(...rise, first, phase(0.4, 55, 50), second, ...rise, third, phase(0.1, 80, 80));
+    assert.match(thrice.figures, /^at 3\.0 .* goodput 96 %/);
     // What nobody reads counts too.
     const unread = (expectedPerSecond, camePerSecond) => ({ unread: { expectedPerSecond, camePerSecond } });
     const wide = [
-        phase(100, 100, unread(900, 900)), phase(300, 50, unread(2700, 910)), phase(80, 80, unread(720, 720)),
+        phase(0.4, 100, 100, unread(900, 900)), phase(1, 300, 50, unread(2700, 910)),
+        phase(0.1, 80, 80, unread(720, 720)),
     ];
-    assert.match(judgeOverload(ROWS.overload, [{ engine: { phases: wide } }]).figures, /^at 3\.0 .* goodput 96 %/);
-    const silent = { problem: '3 receivers heard nothing', phases: [phase(100, 100), phase(300, 96), phase(80, 80)] };
+    assert.match(rowOf(...wide).figures, /^at 3\.0 .* goodput 96 %/);
+    const phases = [...rise, phase(1, 300, 96), phase(0.1, 80, 80)];
+    const silent = { problem: '3 receivers heard nothing', phases };
     assert.equal(judgeOverload(ROWS.overload, [{ engine: silent }]).verdict, 'met');
     assert.equal(judgeOverload(ROWS.overload, [{ engine: { problem: 'did not start' } }]).verdict, 'inconclusive');
 });
