@@ -10,7 +10,8 @@ const PACKETS: usize = 1024;
 pub(crate) struct AsSent {
     /// Where the leg has them.
     transport_sequences: Option<Box<[u16; PACKETS]>>,
-    paddings: Box<[u8; PACKETS]>,
+    /// Where packets are padded: those of video.
+    paddings: Option<Box<[u8; PACKETS]>>,
 }
 
 /// What of a packet is not told by source and place.
@@ -22,10 +23,10 @@ pub(crate) struct Decided {
 }
 
 impl AsSent {
-    pub(crate) fn new(has_transport_sequences: bool) -> Self {
+    pub(crate) fn new(has_transport_sequences: bool, is_padded: bool) -> Self {
         Self {
             transport_sequences: has_transport_sequences.then(|| Box::new([0; PACKETS])),
-            paddings: Box::new([0; PACKETS]),
+            paddings: is_padded.then(|| Box::new([0; PACKETS])),
         }
     }
 
@@ -36,16 +37,19 @@ impl AsSent {
         {
             kept[index] = assigned;
         }
-        self.paddings[index] = decided.padding;
+        if let Some(kept) = &mut self.paddings {
+            kept[index] = decided.padding;
+        }
     }
 
     /// `None` where it is too old, with `next_sequence` the next to leave.
     pub(crate) fn get(&self, sequence: u64, next_sequence: u64) -> Option<Decided> {
         let index = sequence as usize % PACKETS;
-        let kept = self.transport_sequences.as_ref();
+        let sequences = self.transport_sequences.as_ref();
+        let paddings = self.paddings.as_ref();
         (next_sequence <= sequence + PACKETS as u64).then(|| Decided {
-            transport_sequence: kept.map(|kept| kept[index]),
-            padding: self.paddings[index],
+            transport_sequence: sequences.map(|kept| kept[index]),
+            padding: paddings.map_or(0, |kept| kept[index]),
         })
     }
 }
@@ -56,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_latest_packets_are_remembered() {
-        let mut as_sent = AsSent::new(true);
+        let mut as_sent = AsSent::new(true, true);
         for sequence in 0..3_000 {
             let decided = Decided {
                 transport_sequence: Some(sequence as u16),

@@ -9,7 +9,7 @@ use weirgate_layers::Offer;
 use crate::consumer::Consumer;
 use crate::counters::Counters;
 use crate::history::PacketMeta;
-use crate::queue::{Departure, Purpose, queued_bytes};
+use crate::queue::{Departure, Lane, queued_bytes};
 use crate::shard::Shard;
 use crate::source::Source;
 use crate::transport::Transport;
@@ -122,6 +122,7 @@ impl Shard {
         let source = self.sources.get(consumer.source as usize)?;
         let mut offering = Offering {
             index,
+            lane: Lane::of(consumer.kind),
             consumer,
             transport,
             limit: self.config.limits.departures_per_transport,
@@ -146,6 +147,7 @@ impl Shard {
 /// One consumer to which packets are offered.
 struct Offering<'a> {
     index: u32,
+    lane: Lane,
     consumer: &'a mut Consumer,
     transport: &'a mut Transport,
     limit: usize,
@@ -163,7 +165,6 @@ impl Offering<'_> {
         let departure = Departure {
             consumer: self.index,
             encoding: packet.encoding,
-            purpose: Purpose::Media,
             bytes: packet.bytes,
             sequence: meta.sequence,
         };
@@ -184,7 +185,7 @@ impl Offering<'_> {
 
     fn enqueue(&mut self, departure: Departure) -> bool {
         let (consumer, transport) = (&mut *self.consumer, &mut *self.transport);
-        let is_queued = transport.enqueue(departure, consumer, self.limit, self.counters);
+        let is_queued = transport.enqueue(self.lane, departure, consumer, self.limit, self.counters);
         self.is_queued |= is_queued;
         is_queued
     }

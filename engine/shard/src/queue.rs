@@ -3,24 +3,16 @@
 
 use std::collections::VecDeque;
 
+use weirgate_wire::MediaKind;
+
 use crate::equal_sizes;
 use crate::net::TxBatch;
-
-/// Why a packet leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// For the first time.
-    Media,
-    /// It was asked for again.
-    Repair,
-}
 
 /// Something to be sent by a transport: made into a packet when it leaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Departure {
     pub(crate) consumer: u32,
     pub(crate) encoding: u8,
-    pub(crate) purpose: Purpose,
     /// About as many bytes as the packet will have.
     pub(crate) bytes: u16,
     /// Extended sequence number in the source stream.
@@ -43,6 +35,14 @@ pub(crate) enum Lane {
 
 impl Lane {
     const ALL: [Self; 3] = [Self::Audio, Self::Repair, Self::Video];
+
+    /// That of what leaves for the first time.
+    pub(crate) const fn of(kind: MediaKind) -> Self {
+        match kind {
+            MediaKind::Audio => Self::Audio,
+            MediaKind::Video => Self::Video,
+        }
+    }
 }
 
 /// Audio and repairs have this share of the room that video has.
@@ -163,7 +163,6 @@ mod tests {
         Departure {
             consumer,
             encoding: 0,
-            purpose: Purpose::Media,
             bytes,
             sequence: 0,
         }

@@ -12,7 +12,7 @@ use crate::clock::{ntp, ntp_middle};
 use crate::downlink::Downlink;
 use crate::ingress::count_open_failure;
 use crate::key_frames::Urgency;
-use crate::queue::{Departure, Purpose, queued_bytes};
+use crate::queue::{Departure, queued_bytes};
 use crate::shard::Shard;
 use crate::{CrossingKind, Path, Timestamp};
 
@@ -280,10 +280,9 @@ impl Shard {
                 self.counters.repairs_refused += 1;
                 continue;
             }
-            self.enqueue(Departure {
+            self.enqueue_repair(Departure {
                 consumer: consumer_index,
                 encoding: origin.encoding,
-                purpose: Purpose::Repair,
                 bytes,
                 sequence: origin.sequence,
             });

@@ -24,7 +24,7 @@ use crate::flows::{Flows, Owner};
 use crate::key_frames::Urgency;
 use crate::net::{Datagram, Train, TxBatch};
 use crate::overload::Overload;
-use crate::queue::Departure;
+use crate::queue::{Departure, Lane};
 use crate::rng::Rng;
 use crate::source::Source;
 use crate::ticks::EARLY;
@@ -439,24 +439,20 @@ impl Shard {
         }
     }
 
-    /// Queues a packet of a consumer; on a full queue the consumer is interrupted, so that no
-    /// hole is left in its numbers.
-    pub(crate) fn enqueue(&mut self, departure: Departure) -> bool {
+    /// Queues a packet that a consumer is to send again.
+    pub(crate) fn enqueue_repair(&mut self, departure: Departure) {
         let Some(consumer) = self.consumers.get_mut(departure.consumer as usize) else {
-            return false;
+            return;
         };
         let index = consumer.transport;
         let Some(transport) = self.transports.get_mut(index as usize) else {
-            return false;
+            return;
         };
         let limit = self.config.limits.departures_per_transport;
-        if !transport.enqueue(departure, consumer, limit, &mut self.counters) {
-            return false;
+        let counters = &mut self.counters;
+        if transport.enqueue(Lane::Repair, departure, consumer, limit, counters) {
+            self.make_dirty(index);
         }
-        if !std::mem::replace(&mut transport.dirty, true) {
-            self.dirty.push_back(index);
-        }
-        true
     }
 
     /// Has a transport looked at when things leave next.

@@ -9,7 +9,7 @@ use weirgate_congestion::{Config, PacketKind};
 use weirgate_packet::demux::{DatagramClass, classify};
 use weirgate_packet::rtp::{RtpPacket, header_len};
 use weirgate_srtp::{OpenError, Opener, Sealer};
-use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, MediaKind, Tuple};
+use weirgate_wire::{ExtensionIds, ExtensionKind, IceState, Tuple};
 
 use crate::arrivals::Arrivals;
 use crate::clock::SenderClock;
@@ -19,7 +19,7 @@ use crate::downlink::Downlink;
 use crate::ice::IceAgent;
 use crate::meter::Meter;
 use crate::padding::PROBATOR_SSRC;
-use crate::queue::{Departure, Lane, Purpose, SendQueue};
+use crate::queue::{Departure, Lane, SendQueue};
 use crate::repair_budget::RepairBudget;
 use crate::trace::Traced;
 use crate::{Path, SocketId, Timestamp};
@@ -297,21 +297,17 @@ impl Transport {
     /// interrupted, so that no hole is left in its numbers.
     pub(crate) fn enqueue(
         &mut self,
+        lane: Lane,
         departure: Departure,
         consumer: &mut Consumer,
         limit: usize,
         counters: &mut Counters,
     ) -> bool {
-        let lane = match (departure.purpose, consumer.kind) {
-            (Purpose::Repair, _) => Lane::Repair,
-            (Purpose::Media, MediaKind::Audio) => Lane::Audio,
-            (Purpose::Media, MediaKind::Video) => Lane::Video,
-        };
         let is_queued = self.queue.push(lane, departure, limit);
         if !is_queued {
             counters.departures_dropped += 1;
             consumer.discarded += 1;
-            if departure.purpose == Purpose::Media {
+            if lane != Lane::Repair {
                 consumer.interrupt();
             }
         }
