@@ -31,6 +31,10 @@ fn structures() -> Vec<Structure> {
         }
     }
     all.push(Structure {
+        encrypted: true,
+        ..Structure::new(Codec::Vp8, 1, 3, Between::Never)
+    });
+    all.push(Structure {
         long_picture_id: false,
         ..Structure::new(Codec::Vp8, 1, 3, Between::Never)
     });

@@ -30,6 +30,9 @@ pub struct Structure {
     pub grouped: bool,
     /// Bits of VP8's and VP9's picture id.
     pub long_picture_id: bool,
+    /// VP8 that is encrypted from end to end: there is a dependency descriptor, and beside it nothing in VP8's own,
+    /// as libwebrtc has it.
+    pub encrypted: bool,
 }
 
 impl Structure {
@@ -42,6 +45,7 @@ impl Structure {
             flexible: false,
             grouped: false,
             long_picture_id: true,
+            encrypted: false,
         }
     }
 }
@@ -224,7 +228,8 @@ impl Encoder {
                 references.extend(row[2]);
             }
             // Every other T1 of VP8 refers to the T1 before, too.
-            let is_linked = self.structure.codec == Codec::Vp8 && self.periods % 2 == 1;
+            let is_vp8 = self.structure.codec == Codec::Vp8 && !self.structure.encrypted;
+            let is_linked = is_vp8 && self.periods % 2 == 1;
             if temporal == 1 && is_linked {
                 references.extend(row[1]);
             }
@@ -308,6 +313,10 @@ impl Encoder {
     }
 
     fn vp8(&self, frame: &Frame, facts: &Facts, is_first: bool) -> Vec<u8> {
+        if self.structure.encrypted {
+            // What looks like a frame's header says anything.
+            return vec![u8::from(is_first) << 4, frame.id as u8];
+        }
         let sync = frame.temporal > 0 && facts.refers_lower_only && self.only_base(frame);
         let mut bytes = vec![0x80 | u8::from(is_first) << 4, 0xe0];
         self.push_picture_id(&mut bytes);
@@ -408,7 +417,8 @@ impl Encoder {
         references: &[Reference],
         index: u8,
     ) -> Option<Vec<u8>> {
-        if self.structure.codec != Codec::Av1 && self.structure.codec != Codec::Other {
+        let is_described = matches!(self.structure.codec, Codec::Av1 | Codec::Other);
+        if !is_described && !self.structure.encrypted {
             return None;
         }
         let Structure {
