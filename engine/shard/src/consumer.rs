@@ -79,7 +79,6 @@ pub(crate) struct Consumer {
     /// The key frame that was asked for, while it is waited for.
     pub(crate) asked_for: Option<Wish>,
     pub(crate) resent: u64,
-    pub(crate) resent_bytes: u64,
     pub(crate) discarded: u64,
     pub(crate) nacks: u64,
     pub(crate) nacked_packets: u64,
@@ -118,8 +117,8 @@ impl Consumer {
         let is_video = source.config.kind == MediaKind::Video;
         let has_sequences = header.has_transport_sequence();
         let goes_again_as_sent = rtx.is_none() && config.feedback.nack;
-        let as_sent = (goes_again_as_sent && (is_video || has_sequences))
-            .then(|| AsSent::new(has_sequences, is_video));
+        let as_sent =
+            (goes_again_as_sent && (is_video || has_sequences)).then(|| AsSent::new(has_sequences, is_video));
         let playout_delay_id = config
             .extensions
             .get(ExtensionKind::PlayoutDelay)
@@ -155,7 +154,6 @@ impl Consumer {
             asked_for: None,
             config,
             resent: 0,
-            resent_bytes: 0,
             discarded: 0,
             nacks: 0,
             nacked_packets: 0,

@@ -9,7 +9,7 @@ use weirgate_packet::rtp::RtpPacket;
 use crate::Timestamp;
 use crate::clock::ntp_middle;
 use crate::meter::Meter;
-use crate::nack::{Arrival, NackList};
+use crate::nack::{Arrival, NackList, smoothed};
 
 /// A stream silent for this long scores 0.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -42,6 +42,8 @@ pub(crate) struct Inbound {
     last_transit: Option<u32>,
     last_packet: Timestamp,
     last_sr: Option<(u32, Timestamp)>,
+    /// As the sender's reports tell.
+    rtt: Option<Duration>,
     expected_prior: u64,
     received_prior: u64,
     fraction_lost: u8,
@@ -73,10 +75,25 @@ impl Inbound {
             last_transit: None,
             last_packet: Timestamp::ZERO,
             last_sr: None,
+            rtt: None,
             expected_prior: 0,
             received_prior: 0,
             fraction_lost: 0,
         }
+    }
+
+    /// Takes a sample of the round trip to the sender.
+    pub(crate) fn note_rtt(&mut self, sample: Duration) {
+        let rtt = smoothed(self.rtt, sample);
+        self.rtt = Some(rtt);
+        if let Some(nack) = &mut self.nack {
+            nack.tell_rtt(rtt);
+        }
+    }
+
+    /// Round trip to the sender, once it is known.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.rtt.or_else(|| self.nack.as_ref()?.rtt())
     }
 
     /// Another SSRC took the stream's place: reports start over, totals go on.

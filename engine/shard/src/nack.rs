@@ -39,8 +39,9 @@ pub(crate) enum Arrival {
 pub(crate) struct NackList {
     missing: Vec<Missing>,
     highest: Option<u64>,
-    /// Smoothed time from asking to repair, once something was repaired.
-    measured_rtt: Option<Duration>,
+    /// Round trip to the sender: what it told, else the time from asking to repair.
+    rtt: Option<Duration>,
+    is_told: bool,
 }
 
 impl NackList {
@@ -48,7 +49,8 @@ impl NackList {
         Self {
             missing: Vec::with_capacity(MAX_MISSING),
             highest: None,
-            measured_rtt: None,
+            rtt: None,
+            is_told: false,
         }
     }
 
@@ -90,7 +92,7 @@ impl NackList {
     /// Puts the sequence numbers to ask for now into `out`, ascending; true where some were given
     /// up after too many tries.
     pub(crate) fn ask(&mut self, now: Timestamp, out: &mut Vec<u16>) -> bool {
-        let rtt = self.measured_rtt.unwrap_or(INITIAL_RTT);
+        let rtt = self.rtt.unwrap_or(INITIAL_RTT);
         let retry = MIN_RETRY.max(rtt + rtt / 4);
         let before = self.missing.len();
         self.missing.retain_mut(|missing| {
@@ -115,9 +117,16 @@ impl NackList {
         self.highest = None;
     }
 
-    /// Smoothed time from asking to repair, once something was repaired.
-    pub(crate) fn measured_rtt(&self) -> Option<Duration> {
-        self.measured_rtt
+    /// Takes the round trip that the sender's reports tell. Repairs tell less: packets that senders repeat to
+    /// probe their path are taken for them.
+    pub(crate) fn tell_rtt(&mut self, rtt: Duration) {
+        self.rtt = Some(rtt);
+        self.is_told = true;
+    }
+
+    /// Round trip to the sender, once it is known.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.rtt
     }
 
     fn fill(&mut self, now: Timestamp, sequence: u64) -> Arrival {
@@ -128,13 +137,8 @@ impl NackList {
             return Arrival::Late;
         };
         let missing = self.missing.remove(index);
-        if missing.retries == 1 {
-            let sample = now.since(missing.last_ask);
-            // The first is taken whole (RFC 6298 section 2.2).
-            self.measured_rtt = Some(
-                self.measured_rtt
-                    .map_or(sample, |rtt| smoothed(rtt, sample)),
-            );
+        if missing.retries == 1 && !self.is_told {
+            self.rtt = Some(smoothed(self.rtt, now.since(missing.last_ask)));
         }
         if missing.retries == 0 {
             Arrival::Late
@@ -144,8 +148,9 @@ impl NackList {
     }
 }
 
-fn smoothed(rtt: Duration, sample: Duration) -> Duration {
-    (rtt * 7 + sample) / 8
+/// With another sample; the first is taken whole (RFC 6298 section 2.2).
+pub(crate) fn smoothed(rtt: Option<Duration>, sample: Duration) -> Duration {
+    rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8)
 }
 
 #[cfg(test)]
@@ -170,7 +175,7 @@ mod tests {
         assert!(list.next_ask() > ms(10 + 100));
         list.ask(ms(200), &mut asked);
         assert_eq!(asked, [6, 6]);
-        assert_eq!(list.measured_rtt(), None);
+        assert_eq!(list.rtt(), None);
         assert_eq!(list.received(ms(230), 6), Arrival::Repaired);
         assert_eq!(list.next_ask(), Timestamp::NEVER);
     }
@@ -185,7 +190,7 @@ mod tests {
             list.ask(ms(500), &mut asked);
             assert_eq!(asked, [lost as u16]);
             list.received(ms(500 + repaired_after), lost);
-            assert_eq!(list.measured_rtt(), Some(Duration::from_millis(wanted)));
+            assert_eq!(list.rtt(), Some(Duration::from_millis(wanted)));
         }
     }
 
@@ -200,6 +205,19 @@ mod tests {
         list.received(ms(410), 5);
         list.ask(ms(420), &mut asked);
         assert_eq!(list.next_ask(), ms(420 + 500));
+    }
+
+    #[test]
+    fn what_a_sender_tells_of_the_round_trip_counts_more_than_repairs() {
+        let mut list = NackList::new();
+        let mut asked = Vec::new();
+        list.tell_rtt(Duration::from_millis(80));
+        list.received(ms(0), 1);
+        list.received(ms(0), 3);
+        list.ask(ms(10), &mut asked);
+        assert_eq!(list.next_ask(), ms(10 + 100));
+        assert_eq!(list.received(ms(12), 2), Arrival::Repaired);
+        assert_eq!(list.rtt(), Some(Duration::from_millis(80)));
     }
 
     #[test]

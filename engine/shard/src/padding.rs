@@ -247,7 +247,7 @@ fn finish(blank: SentBlank, path: Path, transport: &mut Transport, gate: &mut Ga
     };
     gate.batch.commit(path, len);
     transport.traffic.sent.add(gate.now, len);
-    transport.traffic.probation_sent.add(gate.now, len);
+    transport.traffic.probation_sent.add(gate.now, written.len);
     gate.counters.probe_packets_sent += 1;
     let cluster = blank.cluster;
     let kind = PacketKind::Padding { cluster };

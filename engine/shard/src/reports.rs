@@ -45,7 +45,9 @@ impl Shard {
         next
     }
 
+    /// With our clock, which senders answer, so that their round trip can be told.
     fn send_receiver_reports(&mut self, now: Timestamp, index: u32) {
+        let wall_ntp = ntp(self.config.wall_clock_offset, now);
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
@@ -65,7 +67,7 @@ impl Shard {
         }
         for blocks in blocks.chunks(MAX_BLOCKS) {
             self.send_rtcp(now, index, |writer, own| {
-                writer.receiver_report(own, blocks)
+                writer.receiver_report(own, blocks) && writer.receiver_reference_time(own, wall_ntp)
             });
         }
         self.report_scratch = blocks;

@@ -211,10 +211,12 @@ impl Row<'_, '_> {
         let traffic = &mut transport.traffic;
         traffic.sent.add_all(now, packets, bytes);
         transport.repairs.earn(bytes);
+        // Figures of RTP are of packets in the clear, as those of receivers are.
+        let overhead = transport.sealer.as_ref().map_or(0, Sealer::rtp_overhead);
+        let bytes = bytes - packets * overhead as u64;
         if lane == Lane::Repair {
             traffic.rtx_sent.add_all(now, packets, bytes);
             consumer.resent += packets;
-            consumer.resent_bytes += bytes;
             counters.packets_retransmitted += packets;
             return;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weirgate_packet::rtcp::{
-    ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, SsrcIter, packets,
+    DlrrIter, ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, SsrcIter, packets,
 };
 
 use weirgate_wire::{MediaKind, TraceDirection, TraceInfo, TracedReport};
@@ -12,6 +12,7 @@ use crate::clock::{ntp, ntp_middle};
 use crate::downlink::Downlink;
 use crate::ingress::count_open_failure;
 use crate::key_frames::Urgency;
+use crate::nack::smoothed;
 use crate::queue::{Departure, queued_bytes};
 use crate::shard::Shard;
 use crate::{CrossingKind, Path, Timestamp};
@@ -86,8 +87,12 @@ impl Shard {
             } => self.on_remb(now, index, bitrate_bps, &ssrcs),
             RtcpPacket::ExtendedReport { ssrc, blocks } => {
                 for block in blocks {
-                    if let ExtendedBlock::ReceiverReferenceTime { ntp } = block {
-                        self.answer_reference_time(now, index, ssrc, ntp);
+                    match block {
+                        ExtendedBlock::ReceiverReferenceTime { ntp } => {
+                            self.answer_reference_time(now, index, ssrc, ntp);
+                        }
+                        ExtendedBlock::Dlrr(answers) => self.on_answers(now, index, answers),
+                        ExtendedBlock::Other { .. } => {}
                     }
                 }
             }
@@ -193,15 +198,8 @@ impl Shard {
         consumer.fraction_lost = report.fraction_lost;
         consumer.packets_lost = i64::from(report.cumulative_lost);
         consumer.jitter = report.jitter;
-        if report.last_sr != 0 {
-            let units = now_ntp
-                .wrapping_sub(report.last_sr)
-                .wrapping_sub(report.delay_since_last_sr);
-            let rtt = Duration::from_micros(u64::from(units) * 1_000_000 / 65_536);
-            // Clocks that tick unevenly can make it negative: that wraps to hours.
-            if rtt < MAX_RTT {
-                consumer.rtt = Some(consumer.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
-            }
+        if let Some(rtt) = round_trip(now_ntp, report.last_sr, report.delay_since_last_sr) {
+            consumer.rtt = Some(smoothed(consumer.rtt, rtt));
         }
         let rtt = consumer.rtt;
         if let Some(downlink) = self.downlink_of(index) {
@@ -319,6 +317,28 @@ impl Shard {
         self.want_key_frame_for(now, consumer_index, Urgency::Now);
     }
 
+    /// Takes a sender's answers to our clock, by which its round trip is told (RFC 3611 section 4.5).
+    fn on_answers(&mut self, now: Timestamp, index: u32, answers: DlrrIter<'_>) {
+        let now_ntp = ntp_middle(ntp(self.config.wall_clock_offset, now));
+        let Some(transport) = self.transports.get(index as usize) else {
+            return;
+        };
+        let own = transport.feedback_ssrc;
+        let mut answers = answers.filter(|answer| answer.ssrc == own);
+        let Some(rtt) = answers
+            .find_map(|answer| round_trip(now_ntp, answer.last_rr, answer.delay_since_last_rr))
+        else {
+            return;
+        };
+        for &producer in &transport.producers {
+            let source = self.sources.get_mut(producer as usize);
+            let encodings = source.into_iter().flat_map(|source| &mut source.encodings);
+            for inbound in encodings.filter_map(|encoding| encoding.inbound.as_mut()) {
+                inbound.note_rtt(rtt);
+            }
+        }
+    }
+
     /// Answers a receiver's reference time, so that it can tell its round trip (RFC 3611 section
     /// 4.5).
     fn answer_reference_time(&mut self, now: Timestamp, index: u32, ssrc: u32, their_ntp: u64) {
@@ -330,4 +350,12 @@ impl Shard {
         };
         self.send_rtcp(now, index, |writer, own| writer.dlrr(own, &[report]));
     }
+}
+
+/// The time since a report of ours, `sent` (the middle of its NTP time, 0 for none), that was not the peer's.
+fn round_trip(now_ntp: u32, sent: u32, delay: u32) -> Option<Duration> {
+    let units = now_ntp.wrapping_sub(sent).wrapping_sub(delay);
+    let rtt = Duration::from_micros(u64::from(units) * 1_000_000 / 65_536);
+    // Clocks that tick unevenly can make it negative: that wraps to hours.
+    (sent != 0 && rtt < MAX_RTT).then_some(rtt)
 }

@@ -140,11 +140,7 @@ impl Shard {
                 fir_count: inbound.firs_sent,
                 key_frame_count: inbound.key_frames,
                 jitter_ms: inbound.jitter_ms(),
-                round_trip_time_ms: inbound
-                    .nack
-                    .as_ref()
-                    .and_then(|nack| nack.measured_rtt())
-                    .map(|rtt| rtt.as_secs_f32() * 1000.0),
+                round_trip_time_ms: inbound.rtt().map(|rtt| rtt.as_secs_f32() * 1000.0),
                 score: inbound.score,
                 bitrate_by_layer: encoding
                     .rates

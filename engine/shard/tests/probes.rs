@@ -37,7 +37,8 @@ fn where_rtx_is_negotiated_probes_are_its_padding() {
     let Stats::Transport(stats) = call.sim.stats(0, ObjectKind::Transport, id) else {
         panic!("no stats");
     };
-    assert!(stats.probation_bytes_sent >= probe_bytes);
+    // The receiver counts their tags, too.
+    assert!(stats.probation_bytes_sent >= probe_bytes * 9 / 10);
     assert_eq!(stats.rtx_bytes_sent, 0);
 }
 

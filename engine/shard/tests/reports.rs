@@ -3,13 +3,16 @@
 mod sim;
 
 use sim::*;
-use weirgate_packet::rtcp::{ReportBlock, RtcpPacket, RtcpWriter, packets};
+use weirgate_packet::rtcp::{
+    DlrrReport, ExtendedBlock, ReportBlock, RtcpPacket, RtcpWriter, packets,
+};
 use weirgate_wire::{ObjectKind, Stats};
 
 struct Call {
     sim: Sim,
     sender: Peer,
     receiver: Peer,
+    producer: uuid::Uuid,
     consumer: uuid::Uuid,
 }
 
@@ -27,6 +30,7 @@ fn call() -> Call {
         sim,
         sender,
         receiver,
+        producer: producer.id,
         consumer: consumer.id,
     }
 }
@@ -100,6 +104,48 @@ fn receiver_reports_count_losses_and_measure_the_delay_since_the_senders_report(
         last.delay_since_last_sr
     );
     assert_eq!(last.jitter, 0);
+}
+
+#[test]
+fn a_sender_that_answers_our_clock_has_a_round_trip() {
+    let mut call = call();
+    call.media(0, None);
+    call.sim.advance_ms(2_000);
+    let mut asked = None;
+    for sent in call.sim.take_sent_to(addr(1)) {
+        let at = sent.at;
+        for compound in call.sender.open(vec![sent]).1 {
+            for packet in packets(&compound) {
+                let RtcpPacket::ExtendedReport { ssrc, mut blocks } = packet else {
+                    continue;
+                };
+                if let Some(ExtendedBlock::ReceiverReferenceTime { ntp }) = blocks.next() {
+                    asked = Some((ssrc, ntp, at));
+                }
+            }
+        }
+    }
+    let (ssrc, ntp, at) = asked.expect("our clock");
+    // The answer comes 80 ms later, 20 ms of which the sender held it; one to somebody else does not count.
+    call.sim.now = at;
+    call.sim.advance_ms(80);
+    let answer = |ssrc, delay_since_last_rr| DlrrReport {
+        ssrc,
+        last_rr: (ntp >> 16) as u32,
+        delay_since_last_rr,
+    };
+    let mut bytes = [0; 100];
+    let mut writer = RtcpWriter::new(&mut bytes);
+    let answers = [answer(ssrc ^ 1, 0), answer(ssrc, 65_536 / 50)];
+    assert!(writer.dlrr(MEDIA_SSRC, &answers));
+    let len = writer.len();
+    let sealed = call.sender.seal_rtcp(&bytes[..len]);
+    call.sim.deliver(0, plain_path(1, addr(1)), &sealed);
+    let Stats::Producer(_, stats) = call.sim.stats(0, ObjectKind::Producer, call.producer) else {
+        panic!("no producer");
+    };
+    let rtt = stats.streams[0].round_trip_time_ms.unwrap();
+    assert!((59.0..61.0).contains(&rtt), "{rtt}");
 }
 
 #[test]
