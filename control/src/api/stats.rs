@@ -238,8 +238,8 @@ pub struct StreamStat {
     pub byte_count: u64,
     /// bit/s.
     pub bitrate: u64,
-    /// bit/s by layer, named `SPATIAL.TEMPORAL`, each with those it depends on; of a consumer, what it takes
-    /// now.
+    /// bit/s by layer, named `SPATIAL.TEMPORAL`, each with those it depends on. Of a producer, what a path has to
+    /// carry: payload and 72 bytes of headers for each packet. Of a consumer, what it takes now.
     pub bitrate_by_layer: BTreeMap<String, u64>,
 }
 
