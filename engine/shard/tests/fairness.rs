@@ -4,6 +4,7 @@ mod sim;
 
 use sim::call::Call;
 use sim::link::LinkConfig;
+use sim::tcp::Kind;
 
 const SECOND: u64 = 1_000_000;
 
@@ -45,7 +46,7 @@ fn two_receivers_behind_one_queue_share_it() {
 const BROWSER_BPS: [u64; 3] = [185_000, 525_000, 1_970_000];
 
 /// What a receiver and a download get of 2 Mbit/s, in bit/s.
-fn beside_tcp(queue_ms: u64, delay_ms: u64, seed: u64) -> [u64; 2] {
+fn beside_tcp(kind: Kind, queue_ms: u64, delay_ms: u64, seed: u64) -> [u64; 2] {
     let mut call = Call::natural(&BROWSER_BPS, seed);
     let link = call.link(LinkConfig {
         rate_bps: 2_000_000,
@@ -57,7 +58,7 @@ fn beside_tcp(queue_ms: u64, delay_ms: u64, seed: u64) -> [u64; 2] {
     call.back_us = delay_ms * 1_000;
     call.receiver(link);
     call.run_ms(5_000 + 700 * seed);
-    let flow = call.flow(link);
+    let flow = call.flow(link, kind);
     call.run_ms(45_000);
     let (from_us, until_us) = (call.now_us() - 30 * SECOND, call.now_us());
     let media_bps = call.receivers[0].media_bps(from_us, until_us);
@@ -69,7 +70,7 @@ fn a_receiver_and_a_tcp_flow_have_a_fifth_each_at_least() {
     for queue_ms in [50, 100] {
         for delay_ms in [10, 50] {
             for seed in 1..=4 {
-                let rates = beside_tcp(queue_ms, delay_ms, seed);
+                let rates = beside_tcp(Kind::Cubic, queue_ms, delay_ms, seed);
                 let is_fair = rates.iter().all(|&bps| bps >= 400_000);
                 assert!(is_fair, "{queue_ms} {delay_ms} {seed}: {rates:?}");
             }
@@ -78,13 +79,30 @@ fn a_receiver_and_a_tcp_flow_have_a_fifth_each_at_least() {
 }
 
 #[test]
-fn a_long_queue_that_tcp_keeps_full_leaves_a_sixth() {
-    let mut media_bps = Vec::new();
+fn beside_tcp_that_heeds_no_loss_a_receiver_has_a_fifth_in_the_mean() {
     for delay_ms in [10, 25, 50] {
-        for seed in [1, 2, 3] {
-            media_bps.push(beside_tcp(300, delay_ms, seed)[0]);
+        let rates: Vec<_> = (1..=8)
+            .map(|seed| beside_tcp(Kind::Bbr, 100, delay_ms, seed))
+            .collect();
+        for of in [0, 1] {
+            let mean_bps = rates.iter().map(|rates| rates[of]).sum::<u64>() / rates.len() as u64;
+            assert!(mean_bps >= 400_000, "{delay_ms}: {rates:?}");
         }
+        let has_some = |rates: &[u64; 2]| rates.iter().all(|&bps| bps >= 200_000);
+        assert!(rates.iter().all(has_some), "{delay_ms}: {rates:?}");
     }
-    let mean_bps = media_bps.iter().sum::<u64>() / media_bps.len() as u64;
-    assert!(mean_bps >= 333_000, "{media_bps:?}");
+}
+
+#[test]
+fn a_long_queue_that_tcp_keeps_full_leaves_a_fifth() {
+    for kind in [Kind::Cubic, Kind::Bbr] {
+        let mut media_bps = Vec::new();
+        for delay_ms in [10, 25, 50] {
+            for seed in [1, 2, 3] {
+                media_bps.push(beside_tcp(kind, 300, delay_ms, seed)[0]);
+            }
+        }
+        let mean_bps = media_bps.iter().sum::<u64>() / media_bps.len() as u64;
+        assert!(mean_bps >= 400_000, "{kind:?}: {media_bps:?}");
+    }
 }

@@ -167,6 +167,10 @@ impl RateControl {
                 (self.estimate_bps * (GROWTH.powf(elapsed_s.min(1.0)) - 1.0)).max(MIN_GROWTH_BPS)
             }
         };
+        let growth_bps = match self.is_shared {
+            true => growth_bps.max(self.shared_growth_bps() * elapsed_s.min(1.0)),
+            false => growth_bps,
+        };
         self.estimate_bps = (self.estimate_bps + growth_bps).min(limit_bps);
     }
 
@@ -177,6 +181,14 @@ impl RateControl {
         let packet_bits = frame_bits / packets_per_frame;
         let response_s = (self.rtt_us + DETECTION_US) as f64 / 1e6;
         (packet_bits / response_s).max(MIN_NEAR_GROWTH_BPS)
+    }
+
+    /// Growth per second beside others who keep the path full: a packet per round trip, as a TCP flow
+    /// grows, for each response time.
+    fn shared_growth_bps(&self) -> f64 {
+        let round_trip_s = self.rtt_us as f64 / 1e6;
+        let response_s = (self.rtt_us + DETECTION_US) as f64 / 1e6;
+        PACKET_BITS / round_trip_s.max(0.01) / response_s
     }
 
     fn decrease(&mut self, now_us: u64, throughput_bps: f64) {

@@ -10,7 +10,7 @@ use weirgate_wire::{
 use super::camera::Camera;
 use super::link::{Link, LinkConfig, Random};
 use super::receiver::Receiver;
-use super::tcp::TcpFlow;
+use super::tcp::{Kind, TcpFlow};
 use super::{
     AUDIO_PT, CheckOptions, Peer, Sent, Sim, addr, audio_consumer, audio_producer, check, key,
     media_path, rtp, video_consumer,
@@ -106,10 +106,10 @@ impl Call {
     }
 
     /// A download over a link that begins now; its index.
-    pub fn flow(&mut self, link: usize) -> usize {
+    pub fn flow(&mut self, link: usize, kind: Kind) -> usize {
         let remote = addr(FIRST_FLOW_PORT + self.flows.len() as u16);
         let back_us = self.links[link].config.delay_us;
-        let flow = TcpFlow::new(self.now_us(), remote, link, back_us);
+        let flow = TcpFlow::new(self.now_us(), kind, remote, link, back_us);
         self.flows.push(flow);
         self.flows.len() - 1
     }
