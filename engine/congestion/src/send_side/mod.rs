@@ -37,8 +37,8 @@ const SENDING_US: u64 = millis(1_000);
 const LIMITED_RECENTLY_US: u64 = millis(3_000);
 /// An estimate of which less than this share arrives is not used.
 const USED_SHARE: f64 = 0.85;
-/// Where little is sent the path is taken to carry at least this share of the estimate, as long as a queue
-/// grows: what arrives is no measure of it.
+/// Where so little is sent that it makes no trains, the path is taken to carry at least this share of the
+/// estimate whenever a queue grows: what arrives is no measure of it.
 const UNUSED_SHARE: f64 = 0.7;
 /// Nothing but padding left for this long.
 const SILENT_US: u64 = millis(1_000);
@@ -494,8 +494,8 @@ impl SendSide {
         let estimate_bps = self.delay.bps();
         let train_bps = self.trains.bps().min(estimate_bps);
         match self.acknowledged.full_bps() {
-            Some(full_bps) if self.application.is_limited() => {
-                Some(full_bps.max(train_bps).max(UNUSED_SHARE * estimate_bps))
+            Some(full_bps) if train_bps <= 0.0 && self.application.is_limited() => {
+                Some(full_bps.max(UNUSED_SHARE * estimate_bps))
             }
             full_bps if train_bps <= 0.0 => full_bps,
             Some(full_bps) if !self.delay.is_sudden() => {
