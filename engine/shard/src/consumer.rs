@@ -117,8 +117,8 @@ impl Consumer {
         let is_video = source.config.kind == MediaKind::Video;
         let has_sequences = header.has_transport_sequence();
         let goes_again_as_sent = rtx.is_none() && config.feedback.nack;
-        let as_sent =
-            (goes_again_as_sent && (is_video || has_sequences)).then(|| AsSent::new(has_sequences, is_video));
+        let as_sent = (goes_again_as_sent && (is_video || has_sequences))
+            .then(|| AsSent::new(has_sequences, is_video));
         let playout_delay_id = config
             .extensions
             .get(ExtensionKind::PlayoutDelay)

@@ -185,7 +185,8 @@ impl Offering<'_> {
 
     fn enqueue(&mut self, departure: Departure) -> bool {
         let (consumer, transport) = (&mut *self.consumer, &mut *self.transport);
-        let is_queued = transport.enqueue(self.lane, departure, consumer, self.limit, self.counters);
+        let is_queued =
+            transport.enqueue(self.lane, departure, consumer, self.limit, self.counters);
         self.is_queued |= is_queued;
         is_queued
     }
