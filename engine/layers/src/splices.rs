@@ -56,6 +56,8 @@ pub struct Origin {
     pub sequence: u64,
     /// The extended outgoing sequence number.
     pub outgoing: u64,
+    /// It is of the run that goes on, not of one before the last key frame that a run began with.
+    pub is_current: bool,
 }
 
 /// How the run stands that something left by last.
@@ -392,10 +394,10 @@ impl Splices {
         let newest = self.next_out.checked_sub(1)?;
         let behind = (newest as u16).wrapping_sub(sequence);
         let outgoing = newest.checked_sub(u64::from(behind))?;
-        let (splice, left) = self.newest_first().find_map(|found| {
+        let (found, splice, left) = self.newest_first().find_map(|found| {
             let splice = self.ring[found.0].as_ref()?;
             let left = splice.left.filter(|left| left.first_out <= outgoing)?;
-            Some((splice, left))
+            Some((found, splice, left))
         })?;
         let number = outgoing - left.first_out;
         let item = match self.map(splice) {
@@ -408,6 +410,7 @@ impl Splices {
             encoding: splice.encoding,
             sequence,
             outgoing,
+            is_current: self.current() == Some(found),
         })
     }
 

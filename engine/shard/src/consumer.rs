@@ -245,6 +245,13 @@ impl Consumer {
         }
     }
 
+    /// It had packets of that spatial layer, inside of a stream, and has no more.
+    pub(crate) fn has_left(&self, spatial: u8) -> bool {
+        let now = self.selector.layers();
+        self.config.consumer_type == ConsumerType::Svc
+            && now.is_some_and(|(_, now)| now.spatial < spatial)
+    }
+
     pub(crate) fn has_layers(&self) -> bool {
         self.config.consumer_type != ConsumerType::Simple
     }

@@ -105,6 +105,12 @@ impl SendQueue {
         self.paced_bytes
     }
 
+    /// Bytes of repairs that wait.
+    pub(crate) fn repair_bytes(&self) -> u64 {
+        let repairs = self.lanes[Lane::Repair as usize].iter();
+        repairs.map(|departure| u64::from(departure.bytes)).sum()
+    }
+
     /// Has the longer of the first two packets of audio go first, where they are of two streams: the
     /// shorter can then be the last of its train.
     pub(crate) fn pair_audio(&mut self) {

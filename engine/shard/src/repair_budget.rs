@@ -37,15 +37,18 @@ impl RepairBudget {
         self.saved = (self.saved + bytes * SHARE_PERCENT).min(self.limit);
     }
 
+    /// A repair would not be too much.
+    pub(crate) const fn allows(&self, bytes: u64) -> bool {
+        self.saved >= bytes * 100
+    }
+
     /// False where a repair would be too much.
     pub(crate) fn spend(&mut self, bytes: u64) -> bool {
-        match self.saved.checked_sub(bytes * 100) {
-            Some(left) => {
-                self.saved = left;
-                true
-            }
-            None => false,
+        let is_allowed = self.allows(bytes);
+        if is_allowed {
+            self.saved -= bytes * 100;
         }
+        is_allowed
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weirgate_layers::Origin;
 use weirgate_packet::rtcp::{
     DlrrIter, ExtendedBlock, ReportBlock, ReportIter, RtcpPacket, SsrcIter, packets,
 };
@@ -19,6 +20,9 @@ use crate::{CrossingKind, Path, Timestamp};
 
 /// A round trip longer than this is a wrong report.
 const MAX_RTT: Duration = Duration::from_secs(30);
+/// What was lost of layers that a receiver has no more is not repaired where that takes longer than this: a
+/// key frame of what it has now is there as soon.
+const RESTART: Duration = Duration::from_millis(250);
 /// Packets one compound can ask for.
 const MAX_NACKED: usize = 512;
 
@@ -250,40 +254,10 @@ impl Shard {
                 consumer.nacks += 1;
             }
             consumer.nacked_packets += 1;
-            if !consumer.config.feedback.nack || consumer.config.ssrc != media {
+            let is_of_media = consumer.config.feedback.nack && consumer.config.ssrc == media;
+            if !is_of_media || !self.repair(now, consumer_index, sequence) {
                 self.counters.nacks_unanswered += 1;
-                continue;
             }
-            let Some(origin) = consumer.selector.origin(sequence) else {
-                self.counters.nacks_unanswered += 1;
-                continue;
-            };
-            let stored = self
-                .sources
-                .get(consumer.source as usize)
-                .and_then(|source| source.encodings.get(usize::from(origin.encoding)))
-                .and_then(|encoding| encoding.history.get(origin.sequence))
-                .map(|stored| queued_bytes(stored.payload.len()));
-            // One that was interrupted, or has another stream now, goes on at a key frame, whatever
-            // was lost before it.
-            let is_useful = consumer.kind == MediaKind::Audio
-                || consumer.selector.encoding() == Some(origin.encoding);
-            let stored = stored.filter(|_| is_useful && consumer.may_resend(now, sequence));
-            let Some(bytes) = stored else {
-                self.counters.nacks_unanswered += 1;
-                continue;
-            };
-            let transport = self.transports.get_mut(index as usize);
-            if !transport.is_some_and(|transport| transport.repairs.spend(u64::from(bytes))) {
-                self.counters.repairs_refused += 1;
-                continue;
-            }
-            self.enqueue_repair(Departure {
-                consumer: consumer_index,
-                encoding: origin.encoding,
-                bytes,
-                sequence: origin.sequence,
-            });
         }
         let packets = asked.min(usize::from(u16::MAX)) as u16;
         let info = TraceInfo::Nack {
@@ -292,6 +266,51 @@ impl Shard {
         };
         self.trace_consumer(now, consumer_index, TraceDirection::In, info);
         asked
+    }
+
+    /// Sends a packet of a consumer again, if that is still of use; else false.
+    fn repair(&mut self, now: Timestamp, index: u32, sequence: u16) -> bool {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return false;
+        };
+        // A video goes on at the key frame that its run began with, or is to begin with, whatever was lost
+        // before.
+        let is_useful = |origin: &Origin| consumer.kind == MediaKind::Audio || origin.is_current;
+        let Some(origin) = consumer.selector.origin(sequence).filter(is_useful) else {
+            return false;
+        };
+        let stored = self
+            .sources
+            .get(consumer.source as usize)
+            .and_then(|source| source.encodings.get(usize::from(origin.encoding)))
+            .and_then(|encoding| encoding.history.get(origin.sequence));
+        let (Some(stored), Some(transport)) =
+            (stored, self.transports.get_mut(consumer.transport as usize))
+        else {
+            return false;
+        };
+        let departure = Departure {
+            consumer: index,
+            encoding: origin.encoding,
+            bytes: queued_bytes(stored.payload.len()),
+            sequence: origin.sequence,
+        };
+        let bytes = u64::from(departure.bytes);
+        let layer = stored.meta.layers.layer().spatial;
+        if consumer.has_left(layer) && transport.repairs_take(bytes) > RESTART {
+            self.interrupt(index);
+            self.start_consumer(now, index);
+            return false;
+        }
+        if !consumer.may_resend(now, sequence) {
+            return false;
+        }
+        if !transport.repairs.spend(bytes) {
+            self.counters.repairs_refused += 1;
+            return true;
+        }
+        self.enqueue_repair(departure);
+        true
     }
 
     fn on_key_frame_request(&mut self, now: Timestamp, index: u32, media: u32, fir: bool) {

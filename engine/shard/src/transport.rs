@@ -329,6 +329,16 @@ impl Transport {
         }
     }
 
+    /// How long it takes until one more repair has left: not within the budget it takes for ever.
+    pub(crate) fn repairs_take(&self, bytes: u64) -> Duration {
+        if !self.repairs.allows(bytes) {
+            return Duration::MAX;
+        }
+        let bits = (self.queue.repair_bytes() + bytes) * 8;
+        let bps = self.outgoing_bps().unwrap_or(u64::MAX).max(1);
+        Duration::from_micros(bits.saturating_mul(1_000_000) / bps)
+    }
+
     /// False where the peer has sent more DTLS in this second than any handshake needs.
     pub(crate) fn spend_dtls_budget(&mut self, now: Timestamp) -> bool {
         let (passed, since) = &mut self.dtls_passed;

@@ -14,7 +14,7 @@ use model::encoder::{Between, Encoder, Frame, Packet, Structure};
 use sim::*;
 use uuid::Uuid;
 use weirgate_packet::payload::vp8::Vp8Descriptor;
-use weirgate_packet::rtcp::{RtcpPacket, packets};
+use weirgate_packet::rtcp::{RtcpPacket, RtcpWriter, packets};
 use weirgate_packet::rtp::{ExtensionForm, RtpPacket, RtpWriter};
 use weirgate_shard::CommandBody;
 use weirgate_wire::{
@@ -27,6 +27,7 @@ const DESCRIPTOR_ID: u8 = 9;
 struct Call {
     sim: Sim,
     encoders: Vec<Encoder>,
+    transport: Uuid,
     consumer: Uuid,
     /// The truth by frame id.
     sent: HashMap<u32, Frame>,
@@ -77,6 +78,7 @@ impl Call {
         let encoders = (0..).zip(structures);
         Self {
             sim,
+            transport,
             encoders: encoders.map(|(i, &s)| Encoder::new(s, i, 5)).collect(),
             consumer: id,
             sent: HashMap::new(),
@@ -90,6 +92,39 @@ impl Call {
         let id = self.consumer;
         self.sim
             .command(1, CommandBody::SetPreferredLayers { id, layers });
+    }
+
+    /// The receiver's path carries so much.
+    fn limit(&mut self, max_outgoing: u32) {
+        let body = CommandBody::SetBitrates {
+            id: self.transport,
+            max_incoming: 0,
+            max_outgoing,
+            min_outgoing: 0,
+        };
+        self.sim.command(1, body);
+    }
+
+    /// Numbers of the last packets that came of a spatial layer.
+    fn last_of(&self, spatial: u8, count: usize) -> Vec<u16> {
+        let is_of = |got: &&Got| self.sent[&got.frame].spatial == spatial;
+        let of = self.received.iter().rev().filter(is_of);
+        of.take(count).map(|got| got.sequence).collect()
+    }
+
+    /// Asks for packets again; how many came.
+    fn ask_again(&mut self, lost: &[u16]) -> usize {
+        let mut bytes = [0; 1_400];
+        let mut writer = RtcpWriter::new(&mut bytes);
+        assert!(writer.nack(1, 0x3000_0002, lost.iter().copied()));
+        let len = writer.len();
+        self.sim.deliver(1, plain_path(2, addr(2)), &bytes[..len]);
+        self.sim.advance_ms(1);
+        let sent = self.sim.take_sent_to(addr(2));
+        let types = sent
+            .iter()
+            .filter_map(|sent| Some(RtpPacket::parse(&sent.bytes)?.payload_type()));
+        types.filter(|&it| it == OUT_RTX_PT).count()
     }
 
     fn pictures(&mut self, count: usize) {
@@ -286,4 +321,25 @@ fn vp8_simulcast_with_temporal_layers() {
 fn what_is_encrypted_end_to_end_has_its_layers_by_the_descriptor() {
     let call = switch_around(&[Structure::new(Codec::Other, 2, 2, Between::Always)]);
     assert!(!call.received.is_empty());
+}
+
+#[test]
+fn what_was_lost_of_layers_given_up_is_repaired_or_begun_anew_whatever_is_sooner() {
+    for (lost, repaired, begun_anew) in [(3, 3, 0), (60, 0, 1)] {
+        let mut call = Call::new(&[Structure::new(Codec::Av1, 3, 3, Between::Always)]);
+        call.pictures(60);
+        assert_eq!(call.layers().map(|layers| layers.spatial), Some(2));
+        let lost = call.last_of(2, lost);
+        let requests = call.requests;
+        call.limit(30_000);
+        call.pictures(8);
+        assert!(call.layers().is_some_and(|layers| layers.spatial < 2));
+        assert_eq!(call.ask_again(&lost), repaired);
+        call.pictures(8);
+        assert_eq!(call.requests - requests, begun_anew);
+        assert!(call.layers().is_some_and(|layers| layers.spatial < 2));
+        let was_repaired = call.ask_again(&lost[..1]) > 0;
+        assert_eq!(was_repaired, begun_anew == 0, "what is past is not of use");
+        call.assert_one_decodable_stream();
+    }
 }
