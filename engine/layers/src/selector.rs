@@ -119,6 +119,7 @@ impl Selector {
     /// accepted and has not left does not leave.
     pub fn interrupt(&mut self) {
         self.splices.cut();
+        self.reported = None;
     }
 
     /// The stream that is sent now.

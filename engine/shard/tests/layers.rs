@@ -331,7 +331,7 @@ fn what_was_lost_of_layers_given_up_is_repaired_or_begun_anew_whatever_is_sooner
         assert_eq!(call.layers().map(|layers| layers.spatial), Some(2));
         let lost = call.last_of(2, lost);
         let requests = call.requests;
-        call.limit(30_000);
+        call.limit(20_000);
         call.pictures(8);
         assert!(call.layers().is_some_and(|layers| layers.spatial < 2));
         assert_eq!(call.ask_again(&lost), repaired);
