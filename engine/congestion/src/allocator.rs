@@ -3,8 +3,8 @@
 //! it as many as its priority says, as in mediasoup.
 //!
 //! Down is at once. Up is only where the layer fits with a margin and has for a time, and for
-//! longer after a step up that did not last, so that an estimate which swings does not make the
-//! picture swing. A consumer that had all it wanted and wants more now does not wait; nor does one that had all
+//! longer after a step to another spatial layer that did not last, so that an estimate which swings does not
+//! make the picture swing. A consumer that had all it wanted and wants more now does not wait; nor does one that had all
 //! there was and now there is more.
 
 use crate::{NEVER_US, millis};
@@ -317,8 +317,11 @@ impl Allocation {
             Reason::SourceAbsent => flaps == 0,
             Reason::Bandwidth | Reason::Paused => false,
         };
+        let is_switch = step.map(|step| demand.layers[step].spatial) != self.id.map(|id| id.0);
         let due_us = match had_all {
             true => now_us,
+            // It takes no key frame, and with each moment of waiting pictures are missed.
+            false if !is_switch => fits_since_us + HOLD_US,
             false => fits_since_us + self.hold_us(flaps, is_small),
         };
         if now_us < due_us {
