@@ -16,10 +16,8 @@ const MIN_RATE_BPS: f64 = 100_000.0;
 const BURST_US: u64 = millis(5);
 /// The same where the target is well over what is sent.
 const WIDE_BURST_US: u64 = millis(20);
-/// The target is well over what is sent from this share of it on, in percent, and stays so down to that
-/// one: a path is probed up to twice what is wanted, and targets swing around that.
-const WIDE_PERCENT: u64 = 200;
-const STILL_WIDE_PERCENT: u64 = 175;
+/// The target is well over what is sent from this factor on.
+const WIDE_FACTOR: u64 = 2;
 
 /// Paces what leaves towards one receiver, other than audio, which neither asks nor counts.
 ///
@@ -67,11 +65,7 @@ impl Pacer {
     /// Takes a new target and the rate sent of late ([`crate::SendSide::sent_bps`]), in bit/s.
     pub fn set_target(&mut self, target_bps: u64, sent_bps: u64) {
         self.target_bps = target_bps as f64;
-        let percent = match self.burst_us {
-            WIDE_BURST_US => STILL_WIDE_PERCENT,
-            _ => WIDE_PERCENT,
-        };
-        let has_room = target_bps >= sent_bps.saturating_mul(percent) / 100;
+        let has_room = target_bps >= sent_bps.saturating_mul(WIDE_FACTOR);
         self.burst_us = if has_room { WIDE_BURST_US } else { BURST_US };
     }
 
