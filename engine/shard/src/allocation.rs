@@ -17,6 +17,8 @@ use crate::transport::Transport;
 /// Layers are chosen anew at least this often, except for who has paused all: rates change, and streams
 /// stop.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// The same where there is audio alone, which has no layers: only rates are looked at.
+const AUDIO_INTERVAL: Duration = Duration::from_millis(1_000);
 /// The path is probed for this much more than consumers would take, so that there is room for
 /// whole frames at once and for the next consumer.
 const WANTED_FACTOR: u64 = 2;
@@ -115,6 +117,8 @@ impl Shard {
         let target_bps = target_bps(now, transport, taken, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
+        let is_audio = demands.iter().all(|demand| demand.kind == Kind::Audio);
+        let interval = if is_audio { AUDIO_INTERVAL } else { INTERVAL };
         let is_early = transport.allocate_at.since(now) <= EARLY;
         let in_turn = if is_early { transport.allocate_at } else { now };
         (transport.allocate_at, transport.allocate_again_at) =
@@ -123,7 +127,7 @@ impl Shard {
                 (Timestamp::NEVER, Timestamp::NEVER)
             } else {
                 (
-                    in_turn.max(now) + INTERVAL,
+                    in_turn.max(now) + interval,
                     Timestamp::from_micros(again_us),
                 )
             };
