@@ -12,7 +12,7 @@ use crate::Timestamp;
 use crate::as_sent::AsSent;
 use crate::header::Header;
 use crate::history::PacketMeta;
-use crate::key_frames::{Urgency, Wish};
+use crate::key_frames::{Asks, Urgency, Wish};
 use crate::meter::Meter;
 use crate::playout_delay::PlayoutDelay;
 use crate::shedding::Share;
@@ -78,6 +78,7 @@ pub(crate) struct Consumer {
     pub(crate) wants: Highest,
     /// The key frame that was asked for, while it is waited for.
     pub(crate) asked_for: Option<Wish>,
+    pub(crate) asks: Asks,
     pub(crate) resent: u64,
     pub(crate) discarded: u64,
     pub(crate) nacks: u64,
@@ -152,6 +153,7 @@ impl Consumer {
             allocation: Allocation::default(),
             wants: None,
             asked_for: None,
+            asks: Asks::default(),
             config,
             resent: 0,
             discarded: 0,

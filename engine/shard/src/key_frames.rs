@@ -1,7 +1,7 @@
 //! Asking one source stream for key frames: merged, rate-limited, asked again when none comes.
 //!
 //! A key frame is dear: senders drop pictures after each one and make all others worse. So whoever has
-//! a picture meanwhile waits for its turn.
+//! a picture meanwhile waits for its turn, and so does a receiver that asks for one after the other.
 
 use std::time::Duration;
 
@@ -20,12 +20,18 @@ const MAX_REPEATS: u8 = 5;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// After a time without any, the second one need not wait: who just joined gets better soon.
 const CREDIT: Duration = PATIENCE;
+/// A receiver that asks gets key frames at once as long as they are this far apart on average.
+const ASK: Duration = Duration::from_secs(10);
+/// After a time without any, this many more at once: what is repaired badly is lost several times.
+const ASKS_CREDIT: Duration = Duration::from_secs(30);
 
 /// How soon a key frame is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     /// Whoever wants it has a picture meanwhile.
     Patient,
+    /// Whoever wants it has had many: it is needed, but others' pictures count as much.
+    InTurn,
     /// There is no picture, or one that takes more than the path carries.
     Now,
 }
@@ -33,6 +39,27 @@ pub(crate) enum Urgency {
 impl Urgency {
     pub(crate) const fn of(is_patient: bool) -> Self {
         if is_patient { Self::Patient } else { Self::Now }
+    }
+}
+
+/// What one receiver has asked for, so that it does not make everybody's pictures worse all the time.
+#[derive(Debug, Default)]
+pub(crate) struct Asks {
+    /// The key frames it got at once are paid for by then.
+    paid_at: Timestamp,
+}
+
+impl Asks {
+    /// It asks; `is_awaited` where a key frame is on its way, which costs nobody another one.
+    fn urgency(&mut self, now: Timestamp, is_awaited: bool) -> Urgency {
+        if is_awaited {
+            return Urgency::Now;
+        }
+        if self.paid_at > now + ASKS_CREDIT {
+            return Urgency::InTurn;
+        }
+        self.paid_at = self.paid_at.max(now) + ASK;
+        Urgency::Now
     }
 }
 
@@ -91,7 +118,7 @@ impl KeyFrameRequests {
         };
         match urgency {
             Urgency::Now => next,
-            Urgency::Patient => {
+            Urgency::Patient | Urgency::InTurn => {
                 let credit_us = CREDIT.as_micros() as u64;
                 let paid_us = self.paid_at.as_micros().saturating_sub(credit_us);
                 next.max(Timestamp::from_micros(paid_us))
@@ -166,8 +193,25 @@ impl Shard {
         })
     }
 
+    /// A receiver, or who speaks for it, asks for a key frame.
+    pub(crate) fn ask_key_frame_for(&mut self, now: Timestamp, index: u32) {
+        let Some(consumer) = self.consumers.get_mut(index as usize) else {
+            return;
+        };
+        let encoding = consumer.target_encoding();
+        let Some(source) = self.sources.get(consumer.source as usize) else {
+            return;
+        };
+        let stream = source.encodings.get(usize::from(encoding));
+        let is_awaited = stream.is_some_and(|it| it.key_frames.wanted == Some(Urgency::Now));
+        if !consumer.is_idle(source) {
+            let urgency = consumer.asks.urgency(now, is_awaited);
+            self.want_key_frame_for(now, index, urgency);
+        }
+    }
+
     /// A consumer needs a key frame.
-    pub(crate) fn want_key_frame_for(&mut self, now: Timestamp, index: u32, urgency: Urgency) {
+    fn want_key_frame_for(&mut self, now: Timestamp, index: u32, urgency: Urgency) {
         let Some(consumer) = self.consumers.get(index as usize) else {
             return;
         };
@@ -212,7 +256,7 @@ impl Shard {
             let kind = CrossingKind::KeyFrameRequest {
                 source: source.no,
                 encoding,
-                is_patient: urgency == Urgency::Patient,
+                is_patient: urgency < Urgency::Now,
             };
             if !self.port.send(origin, kind, &[]) {
                 self.counters.crossings_dropped += 1;
@@ -374,6 +418,32 @@ mod tests {
         requests.want(Urgency::Now);
         requests.want(Urgency::Patient);
         assert_eq!(requests.due(DEFAULT_INTERVAL), at(1_700));
+    }
+
+    #[test]
+    fn who_asks_all_the_time_takes_turns_too() {
+        let mut asks = Asks::default();
+        let at_once = |asks: &mut Asks, ms: u64| {
+            asks.urgency(Timestamp::from_micros(60_000_000 + ms * 1_000), false) == Urgency::Now
+        };
+        let granted = |asks: &mut Asks, ms: std::ops::Range<u64>| {
+            let times = ms.step_by(500);
+            times.filter(|&ms| at_once(asks, ms)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            granted(&mut asks, 0..20_000),
+            [0, 500, 1_000, 1_500, 10_000]
+        );
+        // What is awaited anyway costs nothing, and all is forgiven in time.
+        assert_eq!(
+            asks.urgency(Timestamp::from_micros(80_000_000), true),
+            Urgency::Now
+        );
+        assert_eq!(granted(&mut asks, 120_000..122_000).len(), 4);
+        assert_eq!(
+            sent_within(10, Urgency::InTurn),
+            sent_within(10, Urgency::Patient)
+        );
     }
 
     #[test]

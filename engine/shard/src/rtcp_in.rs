@@ -12,7 +12,6 @@ use weirgate_wire::{MediaKind, TraceDirection, TraceInfo, TracedReport};
 use crate::clock::{ntp, ntp_middle};
 use crate::downlink::Downlink;
 use crate::ingress::count_open_failure;
-use crate::key_frames::Urgency;
 use crate::nack::smoothed;
 use crate::queue::{Departure, queued_bytes};
 use crate::shard::Shard;
@@ -333,7 +332,7 @@ impl Shard {
             TraceInfo::Pli { ssrc: media }
         };
         self.trace_consumer(now, consumer_index, TraceDirection::In, info);
-        self.want_key_frame_for(now, consumer_index, Urgency::Now);
+        self.ask_key_frame_for(now, consumer_index);
     }
 
     /// Takes a sender's answers to our clock, by which its round trip is told (RFC 3611 section 4.5).

@@ -250,3 +250,53 @@ fn key_frame_requests_of_many_receivers_become_one() {
     }
     assert_eq!(started.len(), 500);
 }
+
+#[test]
+fn a_receiver_that_asks_all_the_time_gets_few_and_whoever_joins_gets_one() {
+    let mut call = call(true);
+    call.media(0);
+    let mut asked_of_sender = Vec::new();
+    let mut first_of_joiner = None;
+    for frame in 1..900u16 {
+        let ms = u64::from(frame) * 33;
+        if frame == 600 {
+            let producer = video_producer(1);
+            let transport = call.sim.plain(0, 3, addr(3), None);
+            call.sim
+                .consumer(0, transport, video_consumer(3, &producer));
+        }
+        let mut pli = [0u8; 64];
+        let mut writer = RtcpWriter::new(&mut pli);
+        assert!(writer.pli(0, 0x3000_0002));
+        let len = writer.len();
+        let sealed = call.receiver.seal_rtcp(&pli[..len]);
+        call.sim.deliver(0, plain_path(2, addr(2)), &sealed);
+        call.sim.advance_ms(33);
+        let sent = call.sim.take_sent_to(addr(1));
+        let is_asked = call.sender.open(sent).1.iter().any(|compound| {
+            let is_pli = |packet| matches!(packet, RtcpPacket::Pli { .. });
+            packets(compound).any(is_pli)
+        });
+        if is_asked {
+            asked_of_sender.push(ms);
+        }
+        let packet = vp8(frame, u32::from(frame) * 3000, is_asked);
+        let sealed = call.sender.seal(&packet);
+        call.sim.deliver(0, plain_path(1, addr(1)), &sealed);
+        if !call.sim.take_sent_to(addr(3)).is_empty() {
+            first_of_joiner = first_of_joiner.or(Some(frame));
+        }
+    }
+    let within = |range: std::ops::Range<u64>| {
+        let times = asked_of_sender.iter();
+        times.filter(|&ms| range.contains(ms)).count()
+    };
+    // Four at once, then every three seconds, and for whoever has no picture yet at once.
+    assert!((3..=5).contains(&within(0..3_000)), "{asked_of_sender:?}");
+    assert!(
+        (3..=6).contains(&within(3_000..18_000)),
+        "{asked_of_sender:?}"
+    );
+    let joined = first_of_joiner.expect("a picture");
+    assert!(joined <= 600 + 16, "begins at frame {joined}");
+}

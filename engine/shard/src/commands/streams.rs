@@ -8,7 +8,6 @@ use weirgate_wire::{
 use super::{Outcome, not_found, refuse};
 use crate::arrivals::Arrivals;
 use crate::consumer::Consumer;
-use crate::key_frames::Urgency;
 use crate::reports::REPORT_INTERVAL;
 use crate::shard::{Object, Shard};
 use crate::source::Source;
@@ -285,7 +284,7 @@ impl Shard {
 
     pub(super) fn ask_key_frame(&mut self, now: Timestamp, id: Uuid) -> Outcome {
         let (index, _) = self.find_consumer(id)?;
-        self.want_key_frame_for(now, index, Urgency::Now);
+        self.ask_key_frame_for(now, index);
         Ok(Answer::Done)
     }
 }
