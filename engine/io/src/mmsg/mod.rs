@@ -109,7 +109,7 @@ impl Mmsg {
         }
     }
 
-    /// Moves a socket that became quiet, or no longer is, to the other poll.
+    /// Moves a socket that became quiet, or no longer is, to the other poll, where it is not there yet.
     fn change_poll(&self, token: Token) {
         let old = match self.sockets.is_quiet(token) {
             true => &self.poll,
@@ -202,7 +202,7 @@ impl Backend for Mmsg {
         let datagrams =
             self.reader
                 .drain(&mut self.sockets, &mut self.counters, handle, RECEIVE_BOUND);
-        while let Some(token) = self.reader.next_changed() {
+        while let Some(token) = self.sockets.next_changed() {
             self.change_poll(token);
         }
         Ok(datagrams)

@@ -15,7 +15,6 @@ use crate::socket::{SocketTable, Token};
 pub(crate) struct Reader {
     receiver: Receiver,
     ready: Vec<Token>,
-    changed: Vec<Token>,
 }
 
 impl Reader {
@@ -25,7 +24,6 @@ impl Reader {
             receiver: Receiver::new(buffers.into())?,
             // Of two polls.
             ready: Vec::with_capacity(2 * Poll::EVENTS),
-            changed: Vec::with_capacity(2 * Poll::EVENTS),
         })
     }
 
@@ -56,15 +54,11 @@ impl Reader {
             }
             let mut delivery = Delivery::new(handle);
             let token = self.ready[turn];
-            let was_quiet = sockets.is_quiet(token);
             let more = self
                 .receiver
                 .receive(token, sockets, &mut delivery, counters);
             delivery.flush();
             datagrams += delivery.datagrams();
-            if sockets.is_quiet(token) != was_quiet {
-                self.changed.push(token);
-            }
             if more {
                 turn += 1;
             } else {
@@ -72,10 +66,5 @@ impl Reader {
             }
         }
         datagrams
-    }
-
-    /// The next socket that became quiet, or no longer is.
-    pub(crate) fn next_changed(&mut self) -> Option<Token> {
-        self.changed.pop()
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct SocketTable {
     free: Vec<u32>,
     by_id: HashMap<SocketId, u32>,
     last: Option<(SocketId, u32)>,
+    /// Sockets that became quiet, or no longer are.
+    changed: Vec<Token>,
     limit: u32,
 }
 
@@ -85,6 +87,7 @@ impl SocketTable {
             free: Vec::new(),
             by_id: HashMap::new(),
             last: None,
+            changed: Vec::new(),
             limit,
         }
     }
@@ -234,18 +237,25 @@ impl SocketTable {
         entry.is_some_and(|slot| slot.socket.as_ref().is_some_and(Entry::is_quiet))
     }
 
-    /// Notes that something came by a token's socket; whether that made it quiet, or no longer so.
-    pub(crate) fn came(&mut self, token: Token, bytes: &[u8]) -> bool {
+    /// Notes that something came by a token's socket.
+    pub(crate) fn came(&mut self, token: Token, bytes: &[u8]) {
         let slot = self.slots.get_mut(token.slot as usize);
         let Some(entry) = slot.and_then(|slot| slot.socket.as_mut()) else {
-            return false;
+            return;
         };
         let before = entry.is_quiet();
         entry.others = match is_media(bytes) {
             true => 0,
             false => (entry.others + 1).min(QUIET_AFTER),
         };
-        before != entry.is_quiet()
+        if before != entry.is_quiet() {
+            self.changed.push(token);
+        }
+    }
+
+    /// The next socket that became quiet, or no longer is; perhaps one that has changed back since.
+    pub(crate) fn next_changed(&mut self) -> Option<Token> {
+        self.changed.pop()
     }
 
     /// A token's socket is not quiet for some more datagrams, whatever comes.
@@ -303,7 +313,10 @@ mod tests {
         let beside = table.insert_quiet(SocketId(1), socket()).unwrap();
         assert!(!table.is_quiet(token) && table.is_quiet(beside));
         let (rtp, rtcp) = ([0x80, 96], [0x80, 200]);
-        let mut changes = |bytes: &[u8]| table.came(token, bytes);
+        let mut changes = |bytes: &[u8]| {
+            table.came(token, bytes);
+            table.next_changed() == Some(token)
+        };
         assert!(!changes(&rtp));
         assert!((1..QUIET_AFTER).all(|_| !changes(&rtcp)));
         assert!(changes(&rtcp) && !changes(&rtcp));

@@ -50,12 +50,8 @@ pub(crate) struct Uring {
     waker: Waker,
     sockets: SocketTable,
     sender: Sender,
-    /// Sockets whose receive request has ended.
+    /// Sockets without a receive request, or with one that is being cancelled.
     unarmed: Vec<Token>,
-    /// By slot, whether there is a receive request.
-    armed: Vec<bool>,
-    /// Sockets that became quiet, or no longer are.
-    changed: Vec<Token>,
     waker_armed: bool,
     quiet: Quiet,
     gather: Duration,
@@ -93,8 +89,6 @@ impl Uring {
             sockets: SocketTable::new(options.max_sockets),
             sender: Sender::new(options.gso)?,
             unarmed: Vec::new(),
-            armed: Vec::new(),
-            changed: Vec::new(),
             waker_armed: false,
             quiet: Quiet {
                 poll: Poll::new()?,
@@ -127,12 +121,10 @@ impl Uring {
             self.quiet.armed = true;
         }
         while let Some(&token) = self.unarmed.last() {
-            let armed = &mut self.armed[token.slot as usize];
-            if self.sockets.is_current(token) && !self.sockets.is_quiet(token) && !*armed {
+            if self.sockets.is_current(token) && !self.sockets.is_quiet(token) {
                 let entry = self.template.receive(token.slot);
                 let operation = Operation::Receive(token);
                 self.ring.push(entry, operation, &mut self.counters)?;
-                *armed = true;
             }
             self.unarmed.pop();
         }
@@ -149,7 +141,6 @@ impl Uring {
             };
             match completion.operation() {
                 Some(Operation::Receive(token)) => {
-                    let was_quiet = self.sockets.is_quiet(token);
                     received(
                         &mut self.pool,
                         &mut self.sockets,
@@ -158,11 +149,9 @@ impl Uring {
                         token,
                         &completion,
                     );
-                    if self.sockets.is_quiet(token) != was_quiet {
-                        self.changed.push(token);
-                    }
-                    if !completion.more() && self.sockets.is_current(token) {
-                        self.armed[token.slot as usize] = false;
+                    // One that was cancelled has its successor, where it is to have one.
+                    let ended = !completion.more() && completion.error() != libc::ECANCELED;
+                    if ended && self.sockets.is_current(token) {
                         self.counters.rearms += u64::from(!self.sockets.is_quiet(token));
                         self.unarmed.push(token);
                     }
@@ -199,12 +188,6 @@ impl Uring {
         }
     }
 
-    fn make_room(&mut self, token: Token) {
-        let slot = token.slot as usize;
-        self.armed.resize(self.armed.len().max(slot + 1), false);
-        self.armed[slot] = false;
-    }
-
     /// Gives what came by quiet sockets.
     fn look_at_quiet(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> io::Result<usize> {
         let Quiet { poll, reader, .. } = &mut self.quiet;
@@ -217,23 +200,21 @@ impl Uring {
         // There may be more than one look tells.
         let all_told = ready.len() < Poll::EVENTS;
         let datagrams = reader.drain(&mut self.sockets, &mut self.counters, handle, RECEIVE_BOUND);
-        while let Some(token) = self.quiet.reader.next_changed() {
-            self.changed.push(token);
-        }
         self.quiet.look = self.quiet.reader.is_behind() || !all_told;
         Ok(datagrams)
     }
 
     /// Receives by the ring, or no longer does, what comes to a socket that is no longer quiet, or became
-    /// so.
+    /// so. Which of both it did before, its being in the poll tells. The ring takes requests in order: one
+    /// to receive that follows a cancellation is not what that finds.
     fn change(&mut self, token: Token) -> io::Result<()> {
         let Some(fd) = self.sockets.fd(token.slot) else {
             return Ok(());
         };
         if !self.sockets.is_quiet(token) {
-            // Where it is not there it has been quiet for no time.
-            let _ = self.quiet.poll.remove(fd);
-            self.unarmed.push(token);
+            if self.quiet.poll.remove(fd).is_ok() {
+                self.unarmed.push(token);
+            }
             return Ok(());
         }
         match self.quiet.poll.add(fd, token.to_bits()) {
@@ -310,7 +291,6 @@ impl Backend for Uring {
         socket.set_nonblocking(true)?;
         join_datagrams(&socket, self.gro);
         let token = self.sockets.insert(id, socket)?;
-        self.make_room(token);
         let fd = self.sockets.fd(token.slot).unwrap_or(-1);
         if let Err(e) = self.ring.set_file(token.slot, fd) {
             self.sockets.remove(id);
@@ -324,7 +304,6 @@ impl Backend for Uring {
         socket.set_nonblocking(true)?;
         join_datagrams(&socket, self.gro);
         let token = self.sockets.insert_quiet(id, socket)?;
-        self.make_room(token);
         self.change(token)
     }
 
@@ -371,7 +350,7 @@ impl Backend for Uring {
         if self.quiet.hushed || self.quiet.look {
             datagrams += self.look_at_quiet(handle)?;
         }
-        while let Some(token) = self.changed.pop() {
+        while let Some(token) = self.sockets.next_changed() {
             self.change(token)?;
         }
         Ok(datagrams)
