@@ -35,6 +35,14 @@ pub struct RtpCapabilities {
     pub header_extensions: Vec<ExtensionCapability>,
 }
 
+impl RtpCapabilities {
+    /// Leaves out transport-wide sequence numbers, which programs that take plain RTP tell nobody about.
+    pub fn leave_out_transport_cc(&mut self) {
+        let extensions = &mut self.header_extensions;
+        extensions.retain(|known| known.uri != TRANSPORT_CC_URI);
+    }
+}
+
 /// One codec of capabilities.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

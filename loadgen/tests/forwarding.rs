@@ -71,7 +71,11 @@ async fn all_transports(io: &str, cores: &str) {
     let suites = SrtpSuite::ALL.map(Some);
     let plain = suites.into_iter().chain([None]).map(Transport::Plain);
     for transport in plain.chain(suites.map(Transport::WebRtc)) {
-        assert_perfect(&play(&server, transport).await);
+        let outcome = play(&server, transport).await;
+        assert_perfect(&outcome);
+        // Nobody paces what leaves by a plain transport.
+        let tells_arrivals = outcome.feedback.transport_cc_by_receivers > 0;
+        assert_eq!(tells_arrivals, matches!(transport, Transport::WebRtc(_)));
         server.check_alive().unwrap();
     }
     let routers: Vec<serde_json::Value> = server.api().get("/v1/routers").await.unwrap();

@@ -301,10 +301,9 @@ fn emptied<'a>(mut list: Vec<Demand<'_>>) -> Vec<Demand<'a>> {
 /// guess nor a REMB takes away the lowest layers: a REMB says little more than what came, so that of a
 /// receiver that got no video would stay at nothing.
 fn target_bps(now: Timestamp, transport: &Transport, taken: Taken, least_bps: u64) -> u64 {
-    let is_paced = transport.is_paced();
     let target_bps = match &transport.downlink {
-        Some(downlink) if is_paced => downlink.allocatable_bps(now, taken),
-        _ => transport.outgoing_bps().unwrap_or(u64::MAX >> 8),
+        Some(downlink) => downlink.allocatable_bps(now, taken),
+        None => transport.outgoing_bps().unwrap_or(u64::MAX >> 8),
     };
     let knows_arrivals = transport
         .downlink

@@ -69,7 +69,7 @@ pub(crate) fn drain(index: u32, transport: &mut Transport, gate: &mut Gate<'_>) 
     {
         return Drained::BatchFull;
     }
-    if !transport.is_paced() {
+    if transport.downlink.is_none() {
         return Drained::Until(Timestamp::NEVER);
     }
     if padding::fill_probe(index, path, transport, gate) == Outcome::BatchFull {
@@ -93,8 +93,7 @@ fn drain_audio(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Ou
 /// paced.
 fn drain_paced(path: Path, transport: &mut Transport, gate: &mut Gate<'_>) -> Outcome {
     let queued = transport.queue.paced_bytes();
-    let is_paced = transport.is_paced();
-    let downlink = transport.downlink.as_mut().filter(|_| is_paced);
+    let downlink = transport.downlink.as_mut();
     gate.room_bytes = downlink.map_or(u64::MAX, |downlink| downlink.budget(gate.now, queued));
     match drain_lane(Lane::Repair, path, transport, gate) {
         Outcome::BatchFull => Outcome::BatchFull,

@@ -129,7 +129,7 @@ pub(crate) struct Transport {
     pub(crate) initial_outgoing_bps: u32,
     /// Some consumer negotiated feedback that an estimate can be made from.
     pub(crate) takes_estimate: bool,
-    /// The path to the peer, from the time it can be used and has such a consumer.
+    /// The path to the peer of a WebRTC transport, from the time it can be used and has such a consumer.
     pub(crate) downlink: Option<Box<Downlink>>,
     /// Id of the transport-wide sequence number in what is sent.
     pub(crate) wide_sequence_id: Option<u8>,
@@ -314,18 +314,11 @@ impl Transport {
         is_queued
     }
 
-    /// Packets leave at a pace, and layers follow the estimate. Plain transports lead to hosts that
-    /// the operator chose, and get whole bursts: what they carry is estimated, for the API to show,
-    /// where they tell what arrives.
-    pub(crate) fn is_paced(&self) -> bool {
-        self.downlink.is_some() && matches!(self.kind, TransportKind::WebRtc(_))
-    }
-
     /// What its consumers may take together; `None` for everything.
     pub(crate) fn outgoing_bps(&self) -> Option<u64> {
         match &self.downlink {
-            Some(downlink) if self.is_paced() => Some(downlink.target_bps()),
-            _ => (self.max_outgoing_bps > 0).then_some(u64::from(self.max_outgoing_bps)),
+            Some(downlink) => Some(downlink.target_bps()),
+            None => (self.max_outgoing_bps > 0).then_some(u64::from(self.max_outgoing_bps)),
         }
     }
 
@@ -386,9 +379,12 @@ impl Transport {
         }
     }
 
-    /// Begins to estimate what the path to the peer carries, once it can be used.
+    /// Begins to estimate what the path to the peer carries, once it can be used: packets leave at a pace
+    /// then, and layers follow the estimate. Plain transports lead to hosts that the operator chose, and
+    /// get whole bursts of the best layers: nothing would follow an estimate.
     pub(crate) fn start_estimate(&mut self, now: Timestamp) {
-        if self.downlink.is_some() || !self.takes_estimate || self.rtp_path().is_none() {
+        let is_estimated = self.takes_estimate && matches!(self.kind, TransportKind::WebRtc(_));
+        if self.downlink.is_some() || !is_estimated || self.rtp_path().is_none() {
             return;
         }
         self.downlink = Some(Box::new(Downlink::new(now, self.estimate_config())));

@@ -21,7 +21,7 @@ use super::run::{Room, Run};
 use super::sampler::{self, Sampler};
 use super::traffic::Traffic;
 use super::{Interrupt, Progress};
-use crate::api::Api;
+use crate::api::{Api, Router};
 use crate::latency;
 use crate::leg::lock;
 use crate::outcome::{Ending, Outcome};
@@ -205,7 +205,7 @@ impl Scenario {
         let run = u32::from_be_bytes(run);
         for (number, plan) in self.cast.rooms().into_iter().enumerate() {
             let at_server = match self.signaling {
-                SignalingKind::Api => ServerRoom::Router(Arc::new(api.create_router().await?)),
+                SignalingKind::Api => ServerRoom::Router(Arc::new(self.router(api).await?)),
                 SignalingKind::Socketio => ServerRoom::Name(format!("loadgen-{run:08x}-{number}")),
             };
             let place = Place {
@@ -215,6 +215,15 @@ impl Scenario {
             opened.push((place, plan.senders, plan.receivers));
         }
         Ok(())
+    }
+
+    /// A router with what the clients take of what it can carry.
+    async fn router(&self, api: &Api) -> Result<Router> {
+        let mut router = api.create_router().await?;
+        if matches!(self.transport, Transport::Plain(_)) {
+            router.rtp_capabilities.leave_out_transport_cc();
+        }
+        Ok(router)
     }
 
     /// The outcome, and whether the server is gone, so that nobody need say good-bye.
