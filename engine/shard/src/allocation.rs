@@ -5,7 +5,7 @@ use std::time::Duration;
 use weirgate_congestion::allocator::{
     self, Allocation, Demand, Kind, LayerRate, Reason, Summary, Taken, taken, wanted_bps,
 };
-use weirgate_wire::{Layers, MediaKind};
+use weirgate_wire::{ConsumerType, Layers, MediaKind};
 
 use crate::Timestamp;
 use crate::shard::Shard;
@@ -17,8 +17,8 @@ use crate::transport::Transport;
 /// Layers are chosen anew at least this often, except for who has paused all: rates change, and streams
 /// stop.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// The same where there is audio alone, which has no layers: only rates are looked at.
-const AUDIO_INTERVAL: Duration = Duration::from_millis(1_000);
+/// The same where nobody has layers to choose from: only rates are looked at.
+const RATES_INTERVAL: Duration = Duration::from_millis(1_000);
 /// The path is probed for this much more than consumers would take, so that there is room for
 /// whole frames at once and for the next consumer.
 const WANTED_FACTOR: u64 = 2;
@@ -46,6 +46,8 @@ struct Wish {
     priority: u8,
     paused: bool,
     preferred: Option<(u8, u8)>,
+    /// Of layers; or it is not known yet what the only one takes.
+    has_choice: bool,
     /// Its part of the layers.
     layers: std::ops::Range<usize>,
 }
@@ -117,8 +119,8 @@ impl Shard {
         let target_bps = target_bps(now, transport, taken, wishes.least_bps());
         let Summary { again_us, .. } =
             allocator::allocate(now.as_micros(), target_bps, &demands, &mut allocations);
-        let is_audio = demands.iter().all(|demand| demand.kind == Kind::Audio);
-        let interval = if is_audio { AUDIO_INTERVAL } else { INTERVAL };
+        let has_choice = wishes.consumers.iter().any(|wish| wish.has_choice);
+        let interval = if has_choice { INTERVAL } else { RATES_INTERVAL };
         let is_early = transport.allocate_at.since(now) <= EARLY;
         let in_turn = if is_early { transport.allocate_at } else { now };
         (transport.allocate_at, transport.allocate_again_at) =
@@ -197,12 +199,19 @@ impl Shard {
             let own = &wishes.layers[start..];
             let signaled = source.config.encodings.first();
             let signaled = signaled.map_or(1, |encoding| encoding.temporal_layers);
+            // What there is no time for is not wanted: nothing is probed for it.
+            let paused = consumer.is_paused(source) || consumer.share == Share::Nothing;
+            let has_choice = match (consumer.kind, consumer.config.consumer_type) {
+                (MediaKind::Audio, _) => false,
+                (_, ConsumerType::Simple) => own.first().is_some_and(|only| only.bps == 0),
+                _ => true,
+            };
             wishes.consumers.push(Wish {
                 consumer: consumer_index,
                 kind: consumer.kind,
                 priority: consumer.config.priority,
-                // What there is no time for is not wanted: nothing is probed for it.
-                paused: consumer.is_paused(source) || consumer.share == Share::Nothing,
+                paused,
+                has_choice: has_choice && !paused,
                 preferred: consumer
                     .allowed_layers()
                     .map(|layers| preferred(layers, signaled, own)),
