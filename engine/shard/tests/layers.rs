@@ -318,6 +318,11 @@ fn vp8_simulcast_with_temporal_layers() {
 }
 
 #[test]
+fn h264_simulcast() {
+    switch_around(&[Structure::new(Codec::H264, 1, 1, Between::Never); 3]);
+}
+
+#[test]
 fn what_is_encrypted_end_to_end_has_its_layers_by_the_descriptor() {
     let call = switch_around(&[Structure::new(Codec::Other, 2, 2, Between::Always)]);
     assert!(!call.received.is_empty());
