@@ -22,6 +22,9 @@ const MAX_RTT: Duration = Duration::from_secs(30);
 /// What was lost of layers that a receiver has no more is not repaired where that takes longer than this: a
 /// key frame of what it has now is there as soon.
 const RESTART: Duration = Duration::from_millis(250);
+/// A packet that came longer ago is not sent again: video waits for as long as half of this to leave at first,
+/// and no receiver holds pictures back for as long as the other half.
+const TOO_OLD: Duration = Duration::from_secs(4);
 /// Packets one compound can ask for.
 const MAX_NACKED: usize = 512;
 
@@ -301,7 +304,7 @@ impl Shard {
             self.start_consumer(now, index);
             return false;
         }
-        if !consumer.may_resend(now, sequence) {
+        if now.since(stored.meta.arrival) > TOO_OLD || !consumer.may_resend(now, sequence) {
             return false;
         }
         if !transport.repairs.spend(bytes) {

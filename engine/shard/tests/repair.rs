@@ -150,6 +150,24 @@ fn a_loss_on_the_way_out_is_answered_as_rtx_from_history() {
     assert_eq!(call.received().len(), 1);
 }
 
+#[test]
+fn what_came_long_ago_is_not_sent_again() {
+    let mut call = call(true);
+    for sequence in 0..10 {
+        call.media(sequence);
+    }
+    let media = call.received();
+    let ask = |call: &mut Call, after_ms, packet: usize| {
+        call.sim.advance_ms(after_ms);
+        call.received();
+        call.nack(&[media[packet].sequence]);
+        call.received().len()
+    };
+    assert_eq!(ask(&mut call, 3_500, 3), 1);
+    assert_eq!(ask(&mut call, 1_000, 4), 0);
+    assert_eq!(call.sim.counter(0, "nacks_unanswered"), 1);
+}
+
 /// The fifth of ten packets, and what comes when it is asked for again.
 fn sent_twice(mut call: Call) -> (Vec<u8>, Vec<Sent>) {
     for sequence in 0..10 {
