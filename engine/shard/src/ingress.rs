@@ -367,11 +367,13 @@ impl Shard {
         else {
             return;
         };
-        let data = packet.extensions().find(|(found, _)| *found == id);
-        let Some((_, [byte, ..])) = data else {
+        // Senders may have it in the picture that turns, and in none after it.
+        if let Some((_, [byte, ..])) = packet.extensions().find(|(found, _)| *found == id) {
+            source.orientation_seen = Some(VideoOrientation::from_byte(*byte));
+        }
+        let Some(orientation) = source.orientation_seen else {
             return;
         };
-        let orientation = VideoOrientation::from_byte(*byte);
         if source.orientation == Some(orientation) || now < source.orientation_at {
             return;
         }

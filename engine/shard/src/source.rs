@@ -207,6 +207,8 @@ pub(crate) struct Source {
     pub(crate) level: LevelMeter,
     /// Some packet of the present talk was metered.
     pub(crate) level_listed: bool,
+    /// The orientation that came last.
+    pub(crate) orientation_seen: Option<VideoOrientation>,
     /// The orientation told last.
     pub(crate) orientation: Option<VideoOrientation>,
     /// Another one is told from here on.
@@ -240,6 +242,7 @@ impl Source {
             traced: Traced::default(),
             level: LevelMeter::default(),
             level_listed: false,
+            orientation_seen: None,
             orientation: None,
             orientation_at: Timestamp::ZERO,
         }

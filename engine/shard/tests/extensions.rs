@@ -144,7 +144,7 @@ fn control_is_told_which_way_up_pictures_are_where_that_changes() {
     producer.extensions.set(kind, id);
     sim.producer(0, send, producer.clone());
     // Milliseconds, and what the last packet of a picture has: nothing, as where it is upright.
-    let turns: [(u64, Option<u8>); 7] = [
+    let turns: [(u64, Option<u8>); 10] = [
         (0, None),
         (300, Some(0)),
         (600, Some(0b1001)),
@@ -153,6 +153,10 @@ fn control_is_told_which_way_up_pictures_are_where_that_changes() {
         (1_200, Some(0b0110)),
         (1_210, Some(0b0011)),
         (1_500, Some(0b0011)),
+        // Turned back at once, and said but once.
+        (1_800, Some(0b0110)),
+        (1_810, Some(0b0011)),
+        (2_100, None),
     ];
     let mut told = Vec::new();
     let mut now_ms = 0;
@@ -179,6 +183,8 @@ fn control_is_told_which_way_up_pictures_are_where_that_changes() {
             (2, turned(true, false, 90)),
             (4, turned(false, true, 180)),
             (6, turned(false, false, 270)),
+            (7, turned(false, true, 180)),
+            (9, turned(false, false, 270)),
         ]
     );
 }
