@@ -14,10 +14,11 @@ export const CLEAR = ["nothing", "vp8", "h264", "av1"];
 
 /**
  * A script for a page, before any other: its frames of video leave `clear` what that says; sound is sealed whole.
- * `describes`: video has the dependency descriptor, which mediasoup-client takes out for VP8 and VP9.
+ * `describes`: video has the dependency descriptor, which mediasoup-client takes out for VP8 and VP9; `key`: the byte that
+ * the key is made of.
  */
-export function encrypting({ clear, describes = false }) {
-  const worker = JSON.stringify(`(${transformFrames})()`);
+export function encrypting({ clear, describes = false, key = 7 }) {
+  const worker = JSON.stringify(`(${transformFrames})(${key})`);
   return `(${installTransforms})(${worker}, ${JSON.stringify(clear)}); ${describes ? `(${keepDescriptor})()` : ""}`;
 }
 
@@ -67,11 +68,11 @@ function keepDescriptor() {
 }
 
 /** Runs in a worker of the page. */
-function transformFrames() {
+function transformFrames(keyByte) {
   const IV_BYTES = 12;
   // Of each unit that is swapped: what packetizers and parsers of headers look at.
   const CLEAR_OF_UNIT = { h264: 4, av1: 24 };
-  const key = crypto.subtle.importKey("raw", new Uint8Array(16).fill(7), "AES-GCM", false, ["encrypt", "decrypt"]);
+  const key = crypto.subtle.importKey("raw", new Uint8Array(16).fill(keyByte), "AES-GCM", false, ["encrypt", "decrypt"]);
 
   self.onrtctransform = ({ transformer }) => {
     const { kind, isSender, clear } = transformer.options;
