@@ -21,6 +21,9 @@ const FLAGS = [
   "--allow-loopback-in-peer-connection",
 ];
 
+/** For `newContext`: pictures are drawn in software, and on a large page that costs more than the call. */
+export const SMALL_PAGE = { viewport: { width: 480, height: 320 } };
+
 /** `executable`: another command that starts Chromium; `flags`: further ones. */
 export function launchChromium({ executable = CHROMIUM, flags = [] } = {}) {
   return chromium.launch({ executablePath: executable, args: [...FLAGS, ...flags] });

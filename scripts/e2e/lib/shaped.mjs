@@ -1,7 +1,7 @@
 // A call with one sender beside the server, or behind a link too, and receivers behind links of their own.
 
 import { makeCamera } from "./camera.mjs";
-import { joinCall, launchChromium } from "./chromium.mjs";
+import { joinCall, launchChromium, SMALL_PAGE } from "./chromium.mjs";
 import { makeFarHost } from "./network.mjs";
 import { startServer } from "./server.mjs";
 import { sleep, until } from "./wait.mjs";
@@ -60,7 +60,7 @@ class ShapedCall {
   }
 
   async #join(browser, name, query) {
-    const context = await browser.newContext({ viewport: { width: 480, height: 320 } });
+    const context = await browser.newContext(SMALL_PAGE);
     return joinCall(browser, this.server, { room: "r", name, context, ...query });
   }
 

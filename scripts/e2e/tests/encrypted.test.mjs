@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { joinCall, launchChromium } from "../lib/chromium.mjs";
+import { joinCall, launchChromium, SMALL_PAGE } from "../lib/chromium.mjs";
 import { encrypting, openedFrames } from "../lib/encrypted.mjs";
 import { startServer } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -39,8 +39,8 @@ describe("a call that is encrypted from end to end", () => {
     await decodes(bob);
     const [{ bitrateByLayer }] = await statsOf(ada);
     assert.ok("0.2" in bitrateByLayer, `temporal layers: ${Object.keys(bitrateByLayer)}`);
-    await sendsAll(t, ada);
-    for (const spatialLayer of [0, 1, 0]) await shows(call, spatialLayer);
+    const largest = await sendsAll(t, ada);
+    for (const spatialLayer of [0, 1, 0]) await shows(bob, spatialLayer, largest);
     const { pliCount } = await video(bob);
     assert.ok(pliCount <= 4, `${pliCount} requests for key frames`);
     const late = await join("Late");
@@ -89,8 +89,8 @@ describe("a call that is encrypted from end to end", () => {
       const call = await startCall(query.codec, { clear }, query);
       await decodes(call.bob);
       if (query.scalability) {
-        await sendsAll(t, call.ada);
-        for (const spatialLayer of [0, 1]) await shows(call, spatialLayer);
+        const largest = await sendsAll(t, call.ada);
+        for (const spatialLayer of [0, 1]) await shows(call.bob, spatialLayer, largest);
       }
       await isHidden(call);
       await decodes(call.bob);
@@ -100,7 +100,7 @@ describe("a call that is encrypted from end to end", () => {
 
   /** Ada with camera and microphone, Bob who looks on; both have the key. */
   async function startCall(room, options, query) {
-    const context = await browser.newContext({ bypassCSP: true });
+    const context = await browser.newContext({ bypassCSP: true, ...SMALL_PAGE });
     const prepare = (page) => page.addInitScript(encrypting(options));
     const people = [];
     const come = async (name, others) => {
@@ -118,8 +118,8 @@ describe("a call that is encrypted from end to end", () => {
       join,
       /** Who has no key, or with `key` another one. */
       stranger: ({ key } = {}) => {
-        const own = key && { context, prepare: (page) => page.addInitScript(encrypting({ ...options, key })) };
-        return come("Eve", { ...own, audio: "0", video: "0" });
+        const own = key && { prepare: (page) => page.addInitScript(encrypting({ ...options, key })) };
+        return come("Eve", { context, ...own, audio: "0", video: "0" });
       },
       end: async () => {
         for (const person of keyed()) {
@@ -134,29 +134,29 @@ describe("a call that is encrypted from end to end", () => {
     };
   }
 
-  /** The sender's own estimate of its path must allow all layers first. */
+  /** Until the sender's own estimate of its path allows all layers; the height of the largest pictures then. */
   async function sendsAll(t, person) {
     const began = performance.now();
-    await until(`${person.name} to send layer ${TOP_LAYER}`, async () => {
+    const largest = await until(`${person.name} to send layer ${TOP_LAYER}`, async () => {
       const streams = await statsOf(person);
       const names = streams.flatMap(({ bitrateByLayer = {} }, stream) =>
         Object.keys(bitrateByLayer).map((name) => (streams.length > 1 ? stream : Number(name.split(".")[0]))));
-      if (names.includes(TOP_LAYER)) return true;
       const { raw } = await sent(person);
+      if (names.includes(TOP_LAYER)) return raw.frameHeight;
       throw new Error(`layers ${names}, held back by ${raw.qualityLimitationReason}`);
     }, { timeout: RISE_TIMEOUT_MS });
     t.diagnostic(`all layers are sent after ${Math.round(performance.now() - began)} ms`);
+    return largest;
   }
 
-  /** Bob prefers a layer and sees pictures of its size: each layer has twice that of the one below. */
-  async function shows({ ada, bob }, spatialLayer) {
-    await prefer(bob, spatialLayer);
+  /** Who prefers a layer sees pictures of its size: each layer has twice that of the one below. */
+  async function shows(person, spatialLayer, largest) {
+    await prefer(person, spatialLayer);
     await until(`pictures of layer ${spatialLayer}`, async () => {
-      const { frameHeight } = await video(bob);
-      const largest = (await sent(ada)).raw.frameHeight;
-      const height = largest / 2 ** (TOP_LAYER - spatialLayer);
-      if (Math.abs(frameHeight - height) <= 1) return true;
-      throw new Error(`${frameHeight} of ${height}`);
+      const { frameHeight } = await video(person);
+      const isTop = frameHeight > largest / 2 + 1;
+      if (isTop === (spatialLayer === TOP_LAYER)) return true;
+      throw new Error(`${frameHeight} high, the largest ones ${largest}`);
     }, { timeout: STEP_TIMEOUT_MS });
   }
 
