@@ -148,7 +148,7 @@ impl Backend for Mmsg {
     fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         join_datagrams(&socket, self.gro);
-        let token = self.sockets.insert_quiet(id, socket)?;
+        let token = self.sockets.insert_second(id, socket)?;
         self.watch_socket(token)
     }
 

@@ -292,19 +292,20 @@ impl Backend for Uring {
         join_datagrams(&socket, self.gro);
         let token = self.sockets.insert(id, socket)?;
         let fd = self.sockets.fd(token.slot).unwrap_or(-1);
-        if let Err(e) = self.ring.set_file(token.slot, fd) {
+        let added = self.quiet.poll.add(fd, token.to_bits());
+        if let Err(e) = added.and_then(|()| self.ring.set_file(token.slot, fd)) {
             self.sockets.remove(id);
             return Err(e);
         }
-        self.unarmed.push(token);
-        self.arm()
+        Ok(())
     }
 
     fn add_quiet_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         join_datagrams(&socket, self.gro);
-        let token = self.sockets.insert_quiet(id, socket)?;
-        self.change(token)
+        let token = self.sockets.insert_second(id, socket)?;
+        let fd = self.sockets.fd(token.slot).unwrap_or(-1);
+        self.quiet.poll.add(fd, token.to_bits())
     }
 
     fn connect_socket(&mut self, id: SocketId, remote: SocketAddr) {
