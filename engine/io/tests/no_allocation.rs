@@ -34,7 +34,8 @@ fn allocations_of(kind: IoKind) -> u64 {
         failed.clear();
         for path in [path(1), refused, path(2), path(1)] {
             for _ in 0..20 {
-                batch.slot(900).unwrap().fill(7);
+                // Media by the first two bytes.
+                batch.slot(900).unwrap().fill(0x80);
                 batch.commit(path, 900);
             }
         }

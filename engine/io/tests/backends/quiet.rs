@@ -14,6 +14,8 @@ const RTCP: [u8; 4] = [0x81, 201, 0, 1];
 const QUIET_AFTER: usize = 8;
 /// Limits are lower ones: a busy machine only makes sleeps longer.
 const SLEEP: Duration = Duration::from_millis(50);
+/// A sleep that nothing has ended.
+const LONG_SLEEP: Duration = Duration::from_secs(20);
 
 /// A media port with its quiet socket.
 fn media_port(bench: &mut Bench) -> SocketAddr {
@@ -45,14 +47,40 @@ fn comes_without_a_wake(bench: &mut Bench, client: &UdpSocket, to: SocketAddr) {
     assert_eq!(got[0].path.remote, client.local_addr().unwrap());
 }
 
-/// A sleep without a limit: where it is not ended, this hangs.
+/// What ended a sleep.
+fn woken(bench: &mut Bench) -> usize {
+    let start = Instant::now();
+    let got = bench.receive(Some(LONG_SLEEP)).len();
+    assert!(start.elapsed() < LONG_SLEEP, "nothing woke it");
+    got
+}
+
 fn wakes(bench: &mut Bench, client: &UdpSocket, to: SocketAddr, bytes: &[u8]) {
     send(client, to, bytes);
+    let start = Instant::now();
     loop {
-        if let [got] = bench.receive(None).as_slice() {
+        let got = bench.receive(Some(LONG_SLEEP));
+        assert!(start.elapsed() < LONG_SLEEP, "it was not woken");
+        if let [got] = got.as_slice() {
             assert_eq!(got.bytes, bytes);
             return;
         }
+    }
+}
+
+/// What comes by a quiet socket wakes nobody, until media have come.
+fn goes_from_quiet_to_loud(bench: &mut Bench, client: &UdpSocket, to: SocketAddr) {
+    comes_without_a_wake(bench, client, to);
+    send(client, to, &RTP);
+    bench.receive_count(1);
+    wakes(bench, client, to, &RTP);
+    wakes(bench, client, to, &RTCP);
+    wakes(bench, client, to, &RTP);
+}
+
+fn becomes_quiet(bench: &mut Bench, client: &UdpSocket, to: SocketAddr) {
+    for _ in 0..QUIET_AFTER {
+        wakes(bench, client, to, &RTCP);
     }
 }
 
@@ -77,17 +105,9 @@ pub(crate) fn a_socket_is_quiet_until_media_come_by_it(kind: IoKind) {
     let to = bench.add_local(3);
     let client = peer([127, 0, 0, 1]);
     bench.backend.hush(true);
-    wakes(&mut bench, &client, to, &RTP);
     for _ in 0..3 {
-        for _ in 0..QUIET_AFTER {
-            wakes(&mut bench, &client, to, &RTCP);
-        }
-        comes_without_a_wake(&mut bench, &client, to);
-        send(&client, to, &RTP);
-        bench.receive_count(1);
-        wakes(&mut bench, &client, to, &RTP);
-        wakes(&mut bench, &client, to, &RTCP);
-        wakes(&mut bench, &client, to, &RTP);
+        goes_from_quiet_to_loud(&mut bench, &client, to);
+        becomes_quiet(&mut bench, &client, to);
     }
 }
 
@@ -130,8 +150,7 @@ pub(crate) fn more_than_one_look_takes_is_looked_for_again_before_a_sleep(kind: 
     bench.backend.waker().wake();
     let mut came = 0;
     while came < count {
-        // Without a limit: this hangs where the rest is slept over.
-        came += bench.receive(None).len();
+        came += woken(&mut bench);
     }
     assert_eq!(came, count);
 }
@@ -147,12 +166,12 @@ pub(crate) fn hundreds_of_quiet_sockets_are_all_heard(kind: IoKind) {
         }
         let mut came = 0;
         while came < all.len() {
-            // Without a limit, as each has its own to tell, hushed or not.
+            // Each has its own to tell, hushed or not.
             if round % 2 == 1 {
                 bench.backend.hush(true);
                 bench.backend.waker().wake();
             }
-            came += bench.receive(None).len();
+            came += woken(&mut bench);
             bench.backend.hush(false);
         }
         assert_eq!(came, all.len());
@@ -165,14 +184,12 @@ pub(crate) fn a_removed_quiet_socket_frees_its_port(kind: IoKind) {
     let client = peer([127, 0, 0, 1]);
     for _ in 0..5 {
         let to = bench.add_local(0);
-        for _ in 0..QUIET_AFTER {
-            wakes(&mut bench, &client, to, &RTCP);
-        }
         comes_without_a_wake(&mut bench, &client, to);
         bench.backend.remove_socket(SocketId(0));
         let again = bind_plain(to.ip(), to.port()).unwrap();
         bench.add(0, again);
-        wakes(&mut bench, &client, to, &RTP);
+        goes_from_quiet_to_loud(&mut bench, &client, to);
+        becomes_quiet(&mut bench, &client, to);
         bench.backend.remove_socket(SocketId(0));
     }
 }

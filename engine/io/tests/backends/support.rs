@@ -166,11 +166,11 @@ pub(crate) fn path(id: u32, remote: SocketAddr) -> Path {
     }
 }
 
-/// Bytes that tell datagrams apart: a number, then a pattern that depends on it.
+/// Bytes that tell datagrams apart, and look like media: a number, then a pattern that depends on it.
 pub(crate) fn payload(number: u32, len: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..len).map(|at| (at as u32 * 7 + number) as u8).collect();
-    let number = number.to_be_bytes();
-    let both = len.min(4);
-    bytes[..both].copy_from_slice(&number[..both]);
+    let head = [[0x80, 96].as_slice(), &number.to_be_bytes()].concat();
+    let both = len.min(head.len());
+    bytes[..both].copy_from_slice(&head[..both]);
     bytes
 }
