@@ -101,6 +101,22 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// A bitrate as a client worked it out, say as a third of another one: what is under 1 bit/s is cut off,
+/// as browsers do.
+pub(crate) fn whole_bitrate<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let float = number.as_f64().filter(|it| (0.0..1e15).contains(it));
+    let whole = number.as_u64().or_else(|| float.map(|it| it as u64));
+    whole.map(Some).ok_or_else(|| {
+        let message = format!("invalid value: `{number}`, expected a number of bits per second");
+        de::Error::custom(message)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +130,32 @@ mod tests {
             .map(|name| integer(&parameters, name))
             .to_vec();
         assert_eq!(integers, [Some(1), None, None, Some(3), None]);
+    }
+
+    #[test]
+    fn bitrates_may_have_a_fraction() {
+        #[derive(Debug, Deserialize)]
+        struct Encoding {
+            #[serde(default, deserialize_with = "whole_bitrate")]
+            bitrate: Option<u64>,
+        }
+        let read = |text: &str| {
+            serde_json::from_str::<Encoding>(text)
+                .map(|it| it.bitrate)
+                .ok()
+        };
+        for (text, wanted) in [
+            (r#"{"bitrate":500000}"#, Some(Some(500_000))),
+            (r#"{"bitrate":333333.3}"#, Some(Some(333_333))),
+            (r#"{"bitrate":1.5e6}"#, Some(Some(1_500_000))),
+            (r#"{"bitrate":null}"#, Some(None)),
+            ("{}", Some(None)),
+            (r#"{"bitrate":-1}"#, None),
+            (r#"{"bitrate":1e30}"#, None),
+            (r#"{"bitrate":"1"}"#, None),
+        ] {
+            assert_eq!(read(text), wanted, "{text}");
+        }
     }
 
     #[test]

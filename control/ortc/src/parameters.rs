@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     RtcpFeedback,
-    json::{CodecParameters, null_as_default},
+    json::{CodecParameters, null_as_default, whole_bitrate},
 };
 
 /// Everything one needs to read the packets of a producer or consumer.
@@ -92,8 +92,12 @@ pub struct RtpEncodingParameters {
     /// Such as `L1T3` or `L3T3_KEY` (W3C scalable video coding).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scalability_mode: Option<String>,
-    /// bit/s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// bit/s. What a browser cuts off, as of a third of something, is cut off.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole_bitrate"
+    )]
     pub max_bitrate: Option<u64>,
 }
 

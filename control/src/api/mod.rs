@@ -69,34 +69,48 @@ const NO_OBJECT: &str = "the body must be a JSON object";
 /// # Errors
 /// `bad_request` that names the field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    // An array would be taken for the values of the fields in their order.
-    if let Some(b'[') = body.trim_ascii_start().first() {
+    if body.is_empty() {
+        return parse_value(Value::Object(Map::new()));
+    }
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("not JSON: {error}")))?;
+    if !value.is_object() {
+        // An array would be taken for the values of the fields in their order.
         return Err(ApiError::new(ErrorCode::BadRequest, NO_OBJECT));
     }
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(in_field)?;
-    reader
-        .end()
-        .map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("not JSON: {error}")))?;
-    Ok(value)
+    parse_value(value)
 }
 
 /// Reads a request that is JSON already.
 ///
 /// # Errors
 /// `bad_request` that names the field.
-pub fn parse_value<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+pub fn parse_value<T: DeserializeOwned>(mut value: Value) -> Result<T, ApiError> {
+    make_whole(&mut value);
     serde_path_to_error::deserialize(value).map_err(in_field)
+}
+
+/// JSON has one kind of number: clients whose language has two write `1e6` or `1000000.0` as well.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|_| number.is_f64());
+            // What a floating point number has without loss.
+            let whole = whole.filter(|it| it.fract() == 0.0 && it.abs() < 9_007_199_254_740_992.0);
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 fn in_field(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let path = error.path().to_string();
     let error = error.into_inner();
     let text = error.to_string();
-    if error.is_syntax() || error.is_eof() {
-        return ApiError::new(ErrorCode::BadRequest, format!("not JSON: {text}"));
-    }
     let parent = if path == "." { "" } else { &path };
     // For a missing field the path ends at the object that lacks it.
     match text
@@ -111,13 +125,8 @@ fn in_field(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     }
 }
 
-/// A reader's message in words of JSON: without its place in the body, which the field tells better,
-/// and without names of Rust's types.
+/// A reader's message in words of JSON, without names of Rust's types.
 fn in_words(text: &str) -> String {
-    let text = match text.rsplit_once(" at line ") {
-        Some((said, place)) if place.contains(" column ") => said,
-        _ => text,
-    };
     let (said, expected) = match text.rsplit_once(", expected ") {
         Some(parts) => parts,
         None => return text.to_owned(),
@@ -127,7 +136,10 @@ fn in_words(text: &str) -> String {
         "i8" => "-128 to 127",
         "u16" => "0 to 65535",
         "u32" => "0 to 4294967295",
+        "u64" => "0 on",
+        "a sequence" => return format!("{said}, expected an array"),
         "a map" => return format!("{said}, expected an object"),
+        _ if expected.starts_with("struct ") => return format!("{said}, expected an object"),
         _ => return text.to_owned(),
     };
     format!("{said}, expected a whole number from {range}")

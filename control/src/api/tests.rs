@@ -55,7 +55,15 @@ fn messages_are_in_words_of_json() {
         ),
         (
             r#"{"someNumber":1,"inner":5}"#,
-            "inner: invalid type: integer `5`, expected a sequence",
+            "inner: invalid type: integer `5`, expected an array",
+        ),
+        (
+            r#"{"someNumber":1,"inner":[5]}"#,
+            "inner[0]: invalid type: integer `5`, expected an object",
+        ),
+        (
+            r#"{"someNumber":1.5}"#,
+            "someNumber: invalid type: floating point `1.5`, expected a whole number from 0 to 255",
         ),
     ] {
         let error = parse::<Outer>(body.as_bytes()).unwrap_err();
@@ -104,4 +112,18 @@ fn both_ways_of_reading_name_the_same_field() {
     let body = json!({ "someNumber": 1, "inner": [{ "text": 5 }] });
     let error = parse_value::<Outer>(body).unwrap_err();
     assert_eq!(error.field.as_deref(), Some("inner[0].text"));
+}
+
+#[test]
+fn a_whole_number_may_be_written_in_any_way() {
+    for body in [r#"{"someNumber":1e2}"#, r#"{"someNumber":100.0}"#] {
+        let outer: Outer = parse(body.as_bytes()).unwrap();
+        assert_eq!(outer.some_number, 100);
+    }
+    assert_eq!(
+        field(r#"{"someNumber":-1.0}"#).as_deref(),
+        Some("someNumber")
+    );
+    let kept: Value = parse_value(json!({ "appData": [0.5, 1e300, "1.0"] })).unwrap();
+    assert_eq!(kept, json!({ "appData": [0.5, 1e300, "1.0"] }));
 }
