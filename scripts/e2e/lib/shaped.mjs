@@ -88,7 +88,7 @@ class ShapedCall {
     const { firstFrameMs } = await until("the first picture", async () => {
       const video = await this.video(receiver);
       return video?.firstFrameMs !== undefined && video;
-    }, { interval: 20 });
+    });
     return Math.round(firstFrameMs);
   }
 

@@ -17,7 +17,8 @@ describe("the start at 30 ms", { skip: farHostMissing() }, () => {
   let call;
 
   before(async () => {
-    call = await startShapedCall({ links: [{ both: "delay=15ms" }], sender: { codec: "vp8", simulcast: "1" } });
+    // Fewer pictures leave CPU for what is measured, and make a first one no sooner.
+    call = await startShapedCall({ links: [{ both: "delay=15ms" }], sender: { codec: "vp8", simulcast: "1", fps: 10 } });
   });
 
   after(() => call?.stop());
@@ -35,7 +36,6 @@ describe("the start at 30 ms", { skip: farHostMissing() }, () => {
       first.push(await call.takeVideo(receiver));
       await until("the largest picture", async () => (await call.received(receiver)).frameHeight >= 540, {
         timeout: 20_000,
-        interval: 50,
       });
       top.push(Math.round(performance.now() - begun));
     }

@@ -80,9 +80,10 @@ describe("control dies", () => {
   }
 
   async function judge(t, pauses) {
-    for (const { what, from, to } of pauses) {
-      const direct = await witness.pause(from, to);
-      const found = `${what}: no picture for ${Math.round(to - from)} ms, and from page to page for ${direct} ms`;
+    for (const { what, from, to, packets } of pauses) {
+      // It began after the look before.
+      const direct = await witness.pause(from - POLL_MS, to);
+      const found = `${what}: no picture of ${packets} packets for ${Math.round(to - from)} ms, and from page to page for ${direct} ms`;
       assert.ok(direct >= MACHINE_PAUSE_MS, found);
       t.diagnostic(found);
     }
@@ -149,11 +150,13 @@ class Watch {
     }
   }
 
-  #see(key, { framesDecoded, timestamp }) {
+  #see(key, { framesDecoded, packetsReceived, timestamp }) {
     const last = this.#last.get(key);
-    if (!last || framesDecoded > last.framesDecoded) return this.#last.set(key, { framesDecoded, timestamp });
-    const pause = timestamp - last.timestamp;
-    if (pause > PAUSE_MAX_MS) this.#pauses.push({ what: `${this.#person.name} ← ${key}`, from: last.timestamp, to: timestamp });
+    if (!last || framesDecoded > last.framesDecoded) return this.#last.set(key, { framesDecoded, packetsReceived, timestamp });
+    if (timestamp - last.timestamp > PAUSE_MAX_MS) {
+      const packets = packetsReceived - last.packetsReceived;
+      this.#pauses.push({ what: `${this.#person.name} ← ${key}`, from: last.timestamp, to: timestamp, packets });
+    }
     return undefined;
   }
 }
