@@ -27,6 +27,8 @@ const WIDE_FACTOR: u64 = 2;
 #[derive(Debug)]
 pub struct Pacer {
     target_bps: f64,
+    /// What the path was seen to carry; as much as can be where nothing is known of that.
+    capacity_bps: f64,
     burst_us: u64,
     /// What may leave; below zero after a packet that was larger than that.
     tokens_bytes: f64,
@@ -51,6 +53,7 @@ impl Pacer {
     pub fn new(now_us: u64, target_bps: u64) -> Self {
         let mut pacer = Self {
             target_bps: target_bps as f64,
+            capacity_bps: f64::INFINITY,
             burst_us: BURST_US,
             tokens_bytes: 0.0,
             updated_us: now_us,
@@ -67,6 +70,12 @@ impl Pacer {
         self.target_bps = target_bps as f64;
         let has_room = target_bps >= sent_bps.saturating_mul(WIDE_FACTOR);
         self.burst_us = if has_room { WIDE_BURST_US } else { BURST_US };
+    }
+
+    /// Takes what the path was seen to carry of late ([`crate::SendSide::burst_bps`]), in bit/s: what leaves
+    /// faster makes the path's queue grow instead of ours.
+    pub fn set_capacity(&mut self, bps: Option<u64>) {
+        self.capacity_bps = bps.map_or(f64::INFINITY, |bps| bps as f64);
     }
 
     /// Tells whether the path's own queue grows or is long ([`crate::SendSide::is_congested`]): then
@@ -166,12 +175,16 @@ impl Pacer {
         self.tokens_bytes = (self.tokens_bytes + earned).min(most);
     }
 
+    /// What leaves, over time: as much over the target as the path was seen to carry.
     fn rate_bps(&self) -> f64 {
         let factor = match self.is_congested {
             true => CONGESTED_PACE_FACTOR,
             false => PACE_FACTOR,
         };
-        (factor * self.target_bps).max(MIN_RATE_BPS)
+        (factor * self.target_bps)
+            .min(self.capacity_bps)
+            .max(self.target_bps)
+            .max(MIN_RATE_BPS)
     }
 
     fn burst_bytes(&self) -> f64 {
@@ -262,6 +275,20 @@ mod tests {
         let (last_us, _) = *drain(&mut pacer(1_000_000), 100, 0).last().unwrap();
         // 120,000 bytes at 1.25 Mbit/s.
         assert!((740_000..=780_000).contains(&last_us), "{last_us}");
+    }
+
+    #[test]
+    fn no_more_leaves_than_the_path_was_seen_to_carry_but_for_the_target() {
+        let last_us = |capacity_bps| {
+            let mut pacer = pacer(1_000_000);
+            pacer.set_capacity(capacity_bps);
+            drain(&mut pacer, 100, 0).last().unwrap().0
+        };
+        // 120,000 bytes at 1.1 Mbit/s, at the target, and at 1.25 Mbit/s.
+        assert!((850_000..=880_000).contains(&last_us(Some(1_100_000))));
+        assert!((930_000..=970_000).contains(&last_us(Some(800_000))));
+        assert!((740_000..=780_000).contains(&last_us(Some(5_000_000))));
+        assert_eq!(last_us(None), last_us(Some(5_000_000)), "nothing is known");
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl Downlink {
     /// is asked for because of the queue that it made.
     pub(crate) fn allocatable_bps(&self, now: Timestamp, taken: Taken) -> u64 {
         let target_bps = self.target_bps();
-        let is_modest = taken.bps * 100 <= self.estimate.burst_bps() * MODEST_PERCENT;
+        let burst_bps = self.estimate.burst_bps().unwrap_or(0);
+        let is_modest = taken.bps * 100 <= burst_bps * MODEST_PERCENT;
         let kept_bps = if is_modest {
             taken.bps
         } else {
@@ -251,6 +252,7 @@ impl Downlink {
     fn repace(&mut self, now: Timestamp) {
         let sent_bps = self.estimate.sent_bps(now.as_micros());
         self.pacer.set_target(self.target_bps(), sent_bps);
+        self.pacer.set_capacity(self.estimate.burst_bps());
         self.pacer
             .set_congested(self.estimate.is_congested(now.as_micros()));
     }

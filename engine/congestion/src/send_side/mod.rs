@@ -185,9 +185,10 @@ impl SendSide {
     }
 
     /// The most that arrived at a time, of late, in bit/s: what the path carries of all that shares
-    /// it, or less.
-    pub fn burst_bps(&self) -> u64 {
-        self.burst_bps.max(self.earlier_burst_bps) as u64
+    /// it, or less; `None` where nothing came that could tell.
+    pub fn burst_bps(&self) -> Option<u64> {
+        let bps = self.burst_bps.max(self.earlier_burst_bps);
+        (bps > 0.0).then_some(bps as u64)
     }
 
     /// A queue grows, or a long one stands: what leaves now only makes it longer.

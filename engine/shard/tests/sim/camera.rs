@@ -91,6 +91,8 @@ pub struct CameraStream {
     pub rate_bps: u64,
     pub active: bool,
     pub requests: u32,
+    /// Payload of all frames so far.
+    pub sent_bytes: u64,
     sequence: u16,
     frame: u32,
     key_due: bool,
@@ -106,6 +108,8 @@ pub struct Camera {
     frame_us: u64,
     /// As a browser's: with temporal layers, and frames of unlike sizes.
     natural: Option<Random>,
+    /// Its rate swings about the mean.
+    swing: Option<Swing>,
     /// How long an encoder takes to answer a request.
     key_at_us: Vec<Option<u64>>,
     /// What all its packets carry in that extension.
@@ -119,6 +123,7 @@ impl Camera {
             rate_bps,
             active: true,
             requests: 0,
+            sent_bytes: 0,
             sequence: 100,
             frame: 0,
             key_due: true,
@@ -131,6 +136,7 @@ impl Camera {
             next_frame_us: 0,
             frame_us: 33_333,
             natural: None,
+            swing: None,
             key_at_us: vec![None; rates_bps.len()],
             playout_delay: None,
         }
@@ -140,6 +146,16 @@ impl Camera {
     pub fn be_natural(&mut self, seed: u64) {
         self.natural = Some(Random(seed));
         self.frame_us = 66_667;
+    }
+
+    /// From now on frames are larger for half a second now and then, as where something moves, and smaller
+    /// the rest of the time.
+    pub fn swing(&mut self, seed: u64) {
+        self.swing = Some(Swing {
+            random: Random(seed ^ 0x5eed),
+            percent: 100,
+            until_us: 0,
+        });
     }
 
     pub fn producer(&self, number: u128) -> ProducerConfig {
@@ -183,6 +199,10 @@ impl Camera {
             return out;
         }
         self.next_frame_us = now_us.max(self.next_frame_us) + self.frame_us;
+        let percent = self
+            .swing
+            .as_mut()
+            .map_or(100, |swing| swing.percent(now_us));
         for (number, stream) in (0u8..).zip(&mut self.streams) {
             let key_at_us = &mut self.key_at_us[usize::from(number)];
             if !stream.active {
@@ -195,7 +215,8 @@ impl Camera {
                 stream.key_due = true;
             }
             let natural = self.natural.as_mut();
-            stream.push_frame(number, now_us, self.frame_us, natural, &mut out);
+            let mean_bytes = stream.rate_bps * self.frame_us / 8_000_000 * percent / 100;
+            stream.push_frame(number, now_us, mean_bytes, natural, &mut out);
         }
         if let Some([high, middle, low]) = self.playout_delay {
             const HEADER_BYTES: usize = 12;
@@ -214,17 +235,39 @@ impl Camera {
     }
 }
 
+/// How much larger or smaller than the mean frames are at present.
+#[derive(Debug)]
+struct Swing {
+    random: Random,
+    percent: u64,
+    until_us: u64,
+}
+
+impl Swing {
+    fn percent(&mut self, now_us: u64) -> u64 {
+        if now_us >= self.until_us {
+            self.until_us = now_us + 500_000;
+            // A fifth of the time 140, else 90 on average.
+            self.percent = match self.random.next() % 5 {
+                0 => 130 + self.random.next() % 21,
+                _ => 75 + self.random.next() % 31,
+            };
+        }
+        self.percent
+    }
+}
+
 impl CameraStream {
     fn push_frame(
         &mut self,
         number: u8,
         now_us: u64,
-        frame_us: u64,
+        mean_bytes: u64,
         natural: Option<&mut Random>,
         out: &mut Vec<Vec<u8>>,
     ) {
         let key = std::mem::take(&mut self.key_due);
-        let mut frame_bytes = self.rate_bps * frame_us / 8_000_000;
+        let mut frame_bytes = mean_bytes;
         let mut temporal = None;
         let mut needs = self.frame.wrapping_sub(1);
         if let Some(random) = natural {
@@ -254,6 +297,7 @@ impl CameraStream {
             self.owed_bytes -= less;
             frame_bytes -= less;
         }
+        self.sent_bytes += frame_bytes;
         let bytes = frame_bytes as usize;
         let count = bytes.div_ceil(MAX_PAYLOAD).max(1);
         let timestamp = (now_us * 9 / 100) as u32;
