@@ -56,6 +56,8 @@ enum Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Sendmsg,
+    /// Sendmsg by a file that is not registered.
+    SendmsgByFd,
     Send,
     SendmsgZc,
     SendZc,
@@ -108,9 +110,11 @@ const WAYS: &[Way] = &[
     Way { name: "ring sendmsg, source, 16 at once", call: Call::Ring(Operation::Sendmsg), source: true, chunk: 16, ..BASE },
     Way { name: "ring sendmsg, source, 4 at once", call: Call::Ring(Operation::Sendmsg), source: true, chunk: 4, ..BASE },
     Way { name: "ring sendmsg, source, size by message", call: Call::Ring(Operation::Sendmsg), source: true, segment: Segment::Message, ..BASE },
+    Way { name: "ring sendmsg, files not registered", call: Call::Ring(Operation::SendmsgByFd), ..BASE },
     Way { name: "ring send", call: Call::Ring(Operation::Send), ..BASE },
     Way { name: "ring send, failures told only", call: Call::Ring(Operation::Send), quiet: true, ..BASE },
     Way { name: "ring sendmsg, socket each", call: Call::Ring(Operation::Sendmsg), sockets: Sockets::Plain, ..BASE },
+    Way { name: "ring sendmsg, socket each, files not registered", call: Call::Ring(Operation::SendmsgByFd), sockets: Sockets::Plain, ..BASE },
     Way { name: "ring send, socket each", call: Call::Ring(Operation::Send), sockets: Sockets::Plain, ..BASE },
     Way { name: "ring sendmsg, connected", call: Call::Ring(Operation::Sendmsg), sockets: Sockets::Connected, ..BASE },
     Way { name: "ring send, connected", call: Call::Ring(Operation::Send), sockets: Sockets::Connected, ..BASE },
@@ -324,10 +328,11 @@ impl Sender {
             false => squeue::Flags::empty(),
         };
         for (index, header) in self.headers.iter().enumerate() {
-            let socket = types::Fixed((index % self.sockets.len()) as u32);
+            let slot = index % self.sockets.len();
             let entry = entry(
                 operation,
-                socket,
+                types::Fixed(slot as u32),
+                types::Fd(self.sockets[slot].as_raw_fd()),
                 &header.msg_hdr,
                 &self.messages[index].payload,
             );
@@ -365,6 +370,7 @@ const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 fn entry(
     operation: Operation,
     socket: types::Fixed,
+    unregistered: types::Fd,
     header: &libc::msghdr,
     part: &libc::iovec,
 ) -> squeue::Entry {
@@ -372,6 +378,9 @@ fn entry(
     let name = header.msg_name.cast_const().cast();
     match operation {
         Operation::Sendmsg => opcode::SendMsg::new(socket, header)
+            .flags(FLAGS as u32)
+            .build(),
+        Operation::SendmsgByFd => opcode::SendMsg::new(unregistered, header)
             .flags(FLAGS as u32)
             .build(),
         Operation::SendmsgZc => opcode::SendMsgZc::new(socket, header)
