@@ -151,7 +151,11 @@ impl Call {
         for packets in burst.packets.chunks_mut(RECEIVE_BATCH) {
             let mut datagrams: ArrayVec<Datagram<'_>, RECEIVE_BATCH> = packets
                 .iter_mut()
-                .map(|bytes| Datagram { path, bytes })
+                .map(|bytes| Datagram {
+                    path,
+                    bytes,
+                    waited: Duration::ZERO,
+                })
                 .collect();
             self.shard.handle_datagrams(self.now, &mut datagrams);
         }

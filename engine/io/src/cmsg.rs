@@ -1,13 +1,14 @@
 //! Control messages (RFC 3542 section 20): the local address, the segment size of joined
-//! datagrams, the drop count of a socket. Laid out as the kernel does: length (`size_t`), level,
+//! datagrams, the drop count of a socket, the time of arrival. Laid out as the kernel does: length (`size_t`), level,
 //! type, data, each message at a multiple of the word size.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::address::array;
 
 /// Bytes enough for all control messages of one received message.
-pub(crate) const RECEIVE_LEN: usize = 96;
+pub(crate) const RECEIVE_LEN: usize = 128;
 /// Bytes enough for all control messages of one sent message.
 pub(crate) const SEND_LEN: usize = 64;
 
@@ -23,6 +24,8 @@ pub(crate) struct Received {
     pub(crate) segment_len: Option<usize>,
     /// Datagrams the socket has dropped for want of room, modulo 2^32.
     pub(crate) drops: Option<u32>,
+    /// When it reached the host, by the kernel's wall clock, since 1970.
+    pub(crate) arrival: Option<Duration>,
 }
 
 /// Reads what came with a message; what is cut or unknown is left out.
@@ -48,11 +51,22 @@ pub(crate) fn read(control: &[u8]) -> Received {
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                 received.drops = array(data, 0).map(u32::from_ne_bytes);
             }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => received.arrival = time(data),
             _ => {}
         }
         at = next;
     }
     received
+}
+
+/// `struct timespec` of 64-bit systems.
+fn time(data: &[u8]) -> Option<Duration> {
+    let seconds = i64::from_ne_bytes(array(data, 0)?);
+    let nanos = i64::from_ne_bytes(array(data, 8)?);
+    Some(Duration::new(
+        seconds.try_into().ok()?,
+        nanos.try_into().ok()?,
+    ))
 }
 
 /// Writes what a sent message needs: `local` as source, `segment_len` where it is a train. Returns
@@ -155,10 +169,12 @@ mod tests {
     fn the_longest_of_both_directions_fits() {
         let mut control = Vec::new();
         let mut one = [0; SEND_LEN];
+        let time = [8i64, 9].map(i64::to_ne_bytes).concat();
         for (level, kind, data) in [
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &[1; 20][..]),
             (libc::SOL_UDP, libc::UDP_GRO, &1200i32.to_ne_bytes()),
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &7u32.to_ne_bytes()),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &time),
         ] {
             let len = append(&mut one, 0, level, kind, data);
             control.extend_from_slice(&one[..len]);
@@ -167,6 +183,7 @@ mod tests {
         let received = read(&control);
         assert_eq!(received.segment_len, Some(1200));
         assert_eq!(received.drops, Some(7));
+        assert_eq!(received.arrival, Some(Duration::new(8, 9)));
         assert_eq!(received.local, Some(IpAddr::from([1u8; 16])));
     }
 

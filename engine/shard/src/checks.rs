@@ -43,7 +43,7 @@ impl Shard {
         match owner_of(ufrag) {
             Some(owner) if owner == self.config.shard => {}
             Some(owner) if owner < self.config.shards && landed_on.is_none() => {
-                self.hand_over(owner, path, bytes);
+                self.hand_over(owner, path, now, bytes);
                 return;
             }
             _ => {

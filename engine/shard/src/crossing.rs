@@ -82,6 +82,8 @@ pub enum CrossingKind {
     Datagram {
         /// The way it came.
         path: Path,
+        /// When it reached the host.
+        arrival: Timestamp,
     },
     /// The owner tells the shard a flow lands on that the flow is its own: further datagrams
     /// can be handed over without looking inside.

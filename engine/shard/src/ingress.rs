@@ -20,7 +20,7 @@ use crate::shard::Shard;
 use crate::streams::StreamNames;
 use crate::ticks::FEEDBACK_INTERVAL;
 use crate::transport::{OpenFailure, PlainEnd, StreamRef, Transport, TransportKind};
-use crate::{CrossingKind, Path, ShardNo, Timestamp, trace};
+use crate::{CrossingKind, Datagram, Path, ShardNo, Timestamp, trace};
 
 /// When the loudness of talking sources is told.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
@@ -36,10 +36,10 @@ impl Shard {
         now: Timestamp,
         index: u32,
         on_rtcp_socket: bool,
-        path: Path,
         class: DatagramClass,
-        bytes: &mut [u8],
+        datagram: &mut Datagram<'_>,
     ) {
+        let path = datagram.path;
         let Some(transport) = self.transports.get(index as usize) else {
             return;
         };
@@ -48,14 +48,20 @@ impl Shard {
             return;
         }
         match class {
-            DatagramClass::Rtp if !on_rtcp_socket => self.on_rtp(now, index, path, bytes),
-            DatagramClass::Rtcp => self.on_rtcp(now, index, path, bytes),
+            DatagramClass::Rtp if !on_rtcp_socket => self.on_rtp(now, index, datagram),
+            DatagramClass::Rtcp => self.on_rtcp(now, index, path, datagram.bytes),
             _ => self.counters.unknown_protocol += 1,
         }
     }
 
     /// RTP of a transport, still sealed.
-    pub(crate) fn on_rtp(&mut self, now: Timestamp, index: u32, path: Path, bytes: &mut [u8]) {
+    pub(crate) fn on_rtp(&mut self, now: Timestamp, index: u32, datagram: &mut Datagram<'_>) {
+        let Datagram {
+            path,
+            ref mut bytes,
+            waited,
+        } = *datagram;
+        let arrival = now - waited;
         let Some(transport) = self.transports.get_mut(index as usize) else {
             return;
         };
@@ -77,7 +83,7 @@ impl Shard {
         if let (Some(sequence), Some(arrivals)) =
             (names.transport_sequence, &mut transport.arrivals)
         {
-            arrivals.received(now, sequence);
+            arrivals.received(arrival, sequence);
             if transport.feedback_at == Timestamp::NEVER {
                 transport.feedback_at = now + FEEDBACK_INTERVAL;
                 self.schedule(index, now + FEEDBACK_INTERVAL);
@@ -95,19 +101,19 @@ impl Shard {
             if let Some(transport) = self.transports.get_mut(index as usize) {
                 transport.traffic.rtx_received.add(now, len);
             }
-            self.on_rtx(now, stream, bytes);
+            self.on_rtx(now, arrival, stream, bytes);
         } else {
             if let Some(transport) = self.transports.get_mut(index as usize) {
                 transport.traffic.rtp_received.add(now, len);
             }
             self.counters.rtp_packets_received += 1;
             self.counters.rtp_bytes_received += len as u64;
-            self.on_media(now, stream, bytes, false);
+            self.on_media(now, arrival, stream, bytes, false);
         }
     }
 
     /// An RTX packet: the original is restored in place (RFC 4588 section 4).
-    fn on_rtx(&mut self, now: Timestamp, stream: StreamRef, bytes: &mut [u8]) {
+    fn on_rtx(&mut self, now: Timestamp, arrival: Timestamp, stream: StreamRef, bytes: &mut [u8]) {
         let Some(source) = self.sources.get_mut(stream.source as usize) else {
             return;
         };
@@ -137,6 +143,7 @@ impl Shard {
         restored[8..12].copy_from_slice(&ssrc.to_be_bytes());
         self.on_media(
             now,
+            arrival,
             StreamRef {
                 ssrc,
                 rtx: false,
@@ -148,7 +155,14 @@ impl Shard {
     }
 
     /// A media packet in the clear on its producer's shard.
-    fn on_media(&mut self, now: Timestamp, stream: StreamRef, bytes: &mut [u8], by_rtx: bool) {
+    fn on_media(
+        &mut self,
+        now: Timestamp,
+        arrival: Timestamp,
+        stream: StreamRef,
+        bytes: &mut [u8],
+        by_rtx: bool,
+    ) {
         let Some(source) = self.sources.get_mut(stream.source as usize) else {
             return;
         };
@@ -161,7 +175,7 @@ impl Shard {
             return;
         };
         let sequence = encoding.extend(packet.ssrc(), packet.sequence());
-        let meta = source.meta(index, &packet, sequence, now);
+        let meta = source.meta(index, &packet, sequence, arrival);
         let is_audio = source.is_audio();
         let encoding = &mut source.encodings[index];
         if !encoding.history.store(meta, &packet, &extensions) {
@@ -178,9 +192,9 @@ impl Shard {
         let mut ask_at = Timestamp::NEVER;
         let mut gave_up = false;
         if let Some(inbound) = &mut encoding.inbound {
-            let arrival = inbound.received(now, sequence, &packet, bytes.len(), by_rtx);
+            let verdict = inbound.received(arrival, sequence, &packet, bytes.len(), by_rtx);
             inbound.key_frames += u64::from(meta.layers.begins_key_frame());
-            gave_up = arrival == Arrival::GaveUp;
+            gave_up = verdict == Arrival::GaveUp;
             ask_at = inbound
                 .nack
                 .as_ref()
@@ -205,7 +219,7 @@ impl Shard {
         if gave_up && !is_audio {
             self.want_key_frame(now, stream.source, stream.encoding, Urgency::Now);
         }
-        self.cross_media(now, stream, bytes, is_audio);
+        self.cross_media(arrival, stream, bytes, is_audio);
         if is_back {
             self.stream_is_back(now, stream.source, stream.encoding, &meta);
         }
@@ -311,7 +325,7 @@ impl Shard {
         }
     }
 
-    fn cross_media(&mut self, now: Timestamp, stream: StreamRef, bytes: &[u8], audio: bool) {
+    fn cross_media(&mut self, arrival: Timestamp, stream: StreamRef, bytes: &[u8], audio: bool) {
         let Some(source) = self.sources.get(stream.source as usize) else {
             return;
         };
@@ -321,7 +335,7 @@ impl Shard {
         let kind = CrossingKind::Media {
             source: source.no,
             encoding: stream.encoding,
-            arrival: now,
+            arrival,
             audio,
         };
         for &to in &source.relays {

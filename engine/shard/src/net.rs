@@ -1,6 +1,7 @@
 //! Datagrams between the core and its drivers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use weirgate_srtp::TagBatch;
 
@@ -31,6 +32,8 @@ pub struct Datagram<'a> {
     pub path: Path,
     /// Its payload. One datagram: a driver splits what UDP_GRO has joined.
     pub bytes: &'a mut [u8],
+    /// For how long it had been on this host when it was given to the shard; zero where that is not known.
+    pub waited: Duration,
 }
 
 /// Datagrams for one destination that lie back to back in [`TxBatch::bytes`], all of

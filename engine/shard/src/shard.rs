@@ -141,7 +141,7 @@ impl Shard {
         self.finish_fan_out();
         for datagram in batch {
             self.counters.datagrams_received += 1;
-            self.on_datagram(now, datagram.path, datagram.bytes, None);
+            self.on_datagram(now, datagram, None);
         }
         if self.arrived.is_part() {
             self.fan_out();
@@ -201,7 +201,15 @@ impl Shard {
                     self.tell_wanted(now, index);
                 }
             }
-            CrossingKind::Datagram { path } => self.on_datagram(now, path, bytes, Some(from)),
+            CrossingKind::Datagram { path, arrival } => {
+                let waited = now.since(arrival);
+                let mut datagram = Datagram {
+                    path,
+                    bytes,
+                    waited,
+                };
+                self.on_datagram(now, &mut datagram, Some(from));
+            }
             CrossingKind::FlowOwner {
                 path,
                 owner: Some(owner),
@@ -375,23 +383,23 @@ impl Shard {
     fn on_datagram(
         &mut self,
         now: Timestamp,
-        path: Path,
-        bytes: &mut [u8],
+        datagram: &mut Datagram<'_>,
         landed_on: Option<ShardNo>,
     ) {
-        let class = classify(bytes);
+        let path = datagram.path;
+        let class = classify(datagram.bytes);
         if let Some(&(transport, is_rtcp)) = self.plain_sockets.get(&path.socket) {
-            self.on_plain(now, transport, is_rtcp, path, class, bytes);
+            self.on_plain(now, transport, is_rtcp, class, datagram);
             return;
         }
         if class == DatagramClass::Stun {
-            self.on_stun(now, path, bytes, landed_on);
+            self.on_stun(now, path, datagram.bytes, landed_on);
             return;
         }
         let transport = match self.flows.get(&path) {
             Some(Owner::Here(transport)) => transport,
             Some(Owner::Elsewhere(owner)) if landed_on.is_none() => {
-                self.hand_over(owner, path, bytes);
+                self.hand_over(owner, path, now - datagram.waited, datagram.bytes);
                 return;
             }
             _ => {
@@ -400,18 +408,24 @@ impl Shard {
             }
         };
         match class {
-            DatagramClass::Rtp => self.on_rtp(now, transport, path, bytes),
-            DatagramClass::Rtcp => self.on_rtcp(now, transport, path, bytes),
-            DatagramClass::Dtls => self.on_dtls(now, transport, bytes),
+            DatagramClass::Rtp => self.on_rtp(now, transport, datagram),
+            DatagramClass::Rtcp => self.on_rtcp(now, transport, path, datagram.bytes),
+            DatagramClass::Dtls => self.on_dtls(now, transport, datagram.bytes),
             DatagramClass::Stun | DatagramClass::Other => self.counters.unknown_protocol += 1,
         }
     }
 
     /// Gives a datagram to the shard that owns its flow.
-    pub(crate) fn hand_over(&mut self, owner: ShardNo, path: Path, bytes: &[u8]) {
+    pub(crate) fn hand_over(
+        &mut self,
+        owner: ShardNo,
+        path: Path,
+        arrival: Timestamp,
+        bytes: &[u8],
+    ) {
         if self
             .port
-            .send(owner, CrossingKind::Datagram { path }, bytes)
+            .send(owner, CrossingKind::Datagram { path, arrival }, bytes)
         {
             self.counters.flows_handed_over += 1;
         } else {

@@ -31,6 +31,7 @@ fn forwarding_to_many_receivers_allocates_nothing() {
             let mut datagram = [Datagram {
                 path: plain_path(1, addr(1)),
                 bytes,
+                waited: Duration::ZERO,
             }];
             shard.handle_datagrams(now, &mut datagram);
             while shard.poll_transmit(now, &mut batch) {
@@ -97,7 +98,14 @@ fn neither_does_pacing() {
                 if step == 0 {
                     for bytes in &mut packets {
                         let path = plain_path(1, addr(1));
-                        shard.handle_datagrams(now, &mut [Datagram { path, bytes }]);
+                        shard.handle_datagrams(
+                            now,
+                            &mut [Datagram {
+                                path,
+                                bytes,
+                                waited: Duration::ZERO,
+                            }],
+                        );
                     }
                 }
                 while shard.poll_transmit(now, &mut batch) {

@@ -2,6 +2,8 @@
 
 mod sim;
 
+use std::time::Duration;
+
 use sim::*;
 use weirgate_packet::rtcp::{
     DlrrReport, ExtendedBlock, ReportBlock, RtcpPacket, RtcpWriter, packets,
@@ -37,6 +39,11 @@ fn call() -> Call {
 
 impl Call {
     fn media(&mut self, sequence: u16, transport_sequence: Option<u16>) {
+        let sealed = self.sealed(sequence, transport_sequence);
+        self.sim.deliver(0, plain_path(1, addr(1)), &sealed);
+    }
+
+    fn sealed(&mut self, sequence: u16, transport_sequence: Option<u16>) -> Vec<u8> {
         let timestamp = u32::from(sequence) * 900;
         let payload = vp8_payload(sequence == 0, sequence);
         let packet = rtp(
@@ -47,8 +54,7 @@ impl Call {
             transport_sequence,
             &payload,
         );
-        let sealed = self.sender.seal(&packet);
-        self.sim.deliver(0, plain_path(1, addr(1)), &sealed);
+        self.sender.seal(&packet)
     }
 
     fn rtcp_to(&mut self, sender: bool) -> Vec<Vec<u8>> {
@@ -253,4 +259,43 @@ fn transport_feedback_covers_every_packet_once_with_its_arrival() {
     for (sequence, received) in statuses {
         assert_eq!(received, sequence % 17 != 5, "{sequence}");
     }
+}
+
+#[test]
+fn what_waited_to_be_taken_has_arrived_before() {
+    let mut call = call();
+    // Packets come every 10 ms, with the RTP timestamps of that, and are taken ten at a time.
+    for turn in 0..20 {
+        call.sim.advance_ms(100);
+        let taken = (0..10u16).map(|index| {
+            let sequence = turn * 10 + index;
+            let waited = Duration::from_millis(u64::from(9 - index) * 10);
+            (call.sealed(sequence, Some(sequence)), waited)
+        });
+        let taken = taken.collect();
+        call.sim.deliver_late(0, plain_path(1, addr(1)), taken);
+    }
+    call.sim.advance_ms(6_000);
+    let (mut deltas, mut jitters) = (Vec::new(), Vec::new());
+    for compound in call.rtcp_to(true) {
+        for packet in packets(&compound) {
+            match packet {
+                RtcpPacket::TransportFeedback(feedback) => {
+                    // The first one's is from the reference time.
+                    deltas.extend(feedback.received().skip(1).map(|(_, delta)| delta));
+                }
+                RtcpPacket::ReceiverReport { reports, .. } => {
+                    jitters.extend(reports.map(|report| report.jitter));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(deltas.len() >= 150, "{}", deltas.len());
+    // 10 ms in units of 250 µs.
+    assert!(deltas.iter().all(|&delta| delta == 40), "{deltas:?}");
+    assert!(
+        !jitters.is_empty() && jitters.iter().all(|&jitter| jitter == 0),
+        "{jitters:?}"
+    );
 }

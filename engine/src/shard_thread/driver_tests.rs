@@ -71,7 +71,11 @@ impl Backend for Scripted {
         };
         for &count in &self.batches {
             let mut bytes = vec![[0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 2, 3, 4]; count];
-            let datagrams = bytes.iter_mut().map(|bytes| Datagram { path, bytes });
+            let datagrams = bytes.iter_mut().map(|bytes| Datagram {
+                path,
+                bytes,
+                waited: Duration::ZERO,
+            });
             handle(&mut datagrams.collect::<Vec<_>>());
         }
         Ok(self.batches.iter().sum())

@@ -7,7 +7,7 @@ use weirgate_shard::Datagram;
 use super::poll::Poll;
 use super::receive::Receiver;
 use crate::counters::IoCounters;
-use crate::incoming::Delivery;
+use crate::incoming::{Delivery, Waits};
 use crate::socket::{SocketTable, Token};
 
 /// See the module.
@@ -48,11 +48,12 @@ impl Reader {
     ) -> usize {
         let mut datagrams = 0;
         let mut turn = 0;
+        let mut waits = Waits::default();
         while !self.ready.is_empty() && datagrams < enough {
             if turn >= self.ready.len() {
                 turn = 0;
             }
-            let mut delivery = Delivery::new(handle);
+            let mut delivery = Delivery::new(handle, &mut waits);
             let token = self.ready[turn];
             let more = self
                 .receiver

@@ -139,7 +139,7 @@ impl Receiver {
         // exclusively; each index is taken once per call.
         let bytes = unsafe { self.buffers.take(index, header.msg_len as usize) };
         sockets.came(token, bytes);
-        delivery.message(path, bytes, received.segment_len, counters);
+        delivery.message(path, bytes, &received, counters);
     }
 
     /// Makes a header ready for the next call.

@@ -74,6 +74,7 @@ fn unbound(ip: IpAddr, buffer_len: usize) -> io::Result<Socket> {
     options::enlarge_buffers(&socket, buffer_len)?;
     options::join_datagrams(&socket, true);
     options::drops_wanted(&socket);
+    options::arrivals_wanted(&socket);
     Ok(socket)
 }
 

@@ -60,6 +60,11 @@ pub(super) fn drops_wanted(socket: &impl AsFd) {
     try_set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
 }
 
+/// Asks to be told when each datagram reached the host; without it they count as come when they are taken.
+pub(super) fn arrivals_wanted(socket: &impl AsFd) {
+    try_set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
+}
+
 /// Whether the kernel knows UDP_SEGMENT. One that does not would ignore the control message and
 /// send a train as one huge datagram.
 pub(crate) fn segmentation_offload_known() -> bool {

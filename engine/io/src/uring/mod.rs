@@ -22,7 +22,7 @@ use crate::address::ADDRESS_LEN;
 use crate::backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND};
 use crate::cmsg;
 use crate::counters::IoCounters;
-use crate::incoming::Delivery;
+use crate::incoming::{Delivery, Waits};
 use crate::mmsg::{Poll, Reader};
 use crate::outgoing::Sender;
 use crate::probe::IoKind;
@@ -134,7 +134,8 @@ impl Uring {
     /// Handles completions at hand until there are none or datagrams enough, and gives all their
     /// buffers back.
     fn drain(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>]), enough: usize) -> usize {
-        let mut delivery = Delivery::new(handle);
+        let mut waits = Waits::default();
+        let mut delivery = Delivery::new(handle, &mut waits);
         while delivery.datagrams() < enough {
             let Some(completion) = self.ring.next() else {
                 break;
@@ -275,7 +276,7 @@ fn received<'b>(
         return;
     };
     sockets.came(token, message.payload);
-    delivery.message(path, message.payload, message.control.segment_len, counters);
+    delivery.message(path, message.payload, &message.control, counters);
 }
 
 impl Backend for Uring {

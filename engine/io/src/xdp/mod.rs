@@ -23,8 +23,9 @@ use std::time::Duration;
 use weirgate_shard::{Datagram, Path, ShardNo, SocketId, Train, TxBatch};
 
 use crate::backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND};
+use crate::cmsg::Received;
 use crate::counters::{IoCounters, XdpCounters};
-use crate::incoming::Delivery;
+use crate::incoming::{Delivery, Waits};
 use crate::mmsg::Mmsg;
 use crate::probe::IoKind;
 use crate::waker::Waker;
@@ -107,7 +108,8 @@ impl Xdp {
     fn drain(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> usize {
         let mut datagrams = 0;
         for port in &mut self.ports {
-            let mut delivery = Delivery::new(handle);
+            let mut waits = Waits::default();
+            let mut delivery = Delivery::new(handle, &mut waits);
             while self.taken.len() < RECEIVE_BOUND
                 && let Some(descriptor) = port.seat.socket.next()
             {
@@ -138,7 +140,7 @@ impl Xdp {
                 };
                 let payload = &mut frame[parsed.payload];
                 self.counters.datagrams_in += 1;
-                delivery.message(path, payload, None, &mut self.datagrams);
+                delivery.message(path, payload, &Received::default(), &mut self.datagrams);
             }
             delivery.flush();
             datagrams += delivery.datagrams();

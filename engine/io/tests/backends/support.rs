@@ -27,6 +27,8 @@ pub(crate) fn run(kind: IoKind, test: fn(IoKind)) {
 pub(crate) struct Got {
     pub(crate) path: Path,
     pub(crate) bytes: Vec<u8>,
+    /// See [`Datagram::waited`](weirgate_shard::Datagram::waited).
+    pub(crate) waited: Duration,
 }
 
 /// A back end under test.
@@ -67,6 +69,7 @@ impl Bench {
                 got.extend(batch.iter().map(|datagram| Got {
                     path: datagram.path,
                     bytes: datagram.bytes.to_vec(),
+                    waited: datagram.waited,
                 }));
             })
             .unwrap();

@@ -109,3 +109,19 @@ fn kernel_can_gather() -> bool {
         .collect();
     numbers.as_slice() >= [6, 12].as_slice()
 }
+
+pub(crate) fn a_datagram_tells_how_long_it_waited(kind: IoKind) {
+    const WAIT: Duration = Duration::from_millis(30);
+    let mut bench = Bench::new(kind);
+    let to = bench.add_local(0);
+    let client = peer([127, 0, 0, 1]);
+    for _ in 0..3 {
+        client.send_to(b"before", to).unwrap();
+        thread::sleep(WAIT);
+        client.send_to(b"after", to).unwrap();
+        let got = bench.receive_count(2);
+        // The one came that much before the other, whenever they are taken.
+        let apart = got[0].waited - got[1].waited;
+        assert!(apart >= WAIT, "{apart:?}");
+    }
+}

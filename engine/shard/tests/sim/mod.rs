@@ -123,11 +123,26 @@ impl Sim {
     }
 
     /// Datagrams reach a shard's socket together.
-    pub fn deliver_all(&mut self, shard: usize, path: Path, mut datagrams: Vec<Vec<u8>>) {
+    pub fn deliver_all(&mut self, shard: usize, path: Path, datagrams: Vec<Vec<u8>>) {
+        let datagrams = datagrams.into_iter().map(|bytes| (bytes, Duration::ZERO));
+        self.deliver_late(shard, path, datagrams.collect());
+    }
+
+    /// Datagrams are taken from a shard's socket that have been there for as long as it says.
+    pub fn deliver_late(
+        &mut self,
+        shard: usize,
+        path: Path,
+        mut datagrams: Vec<(Vec<u8>, Duration)>,
+    ) {
         self.refill(shard);
         let mut batch: Vec<Datagram<'_>> = datagrams
             .iter_mut()
-            .map(|bytes| Datagram { path, bytes })
+            .map(|(bytes, waited)| Datagram {
+                path,
+                bytes,
+                waited: *waited,
+            })
             .collect();
         let (shard, now) = (&mut self.shards[shard], self.now);
         let mut inside = || shard.handle_datagrams(now, &mut batch);
