@@ -11,19 +11,28 @@ const IDLE_MIN = 0.2;
  * was measured in every case.
  */
 export async function judged(t, body) {
-  const before = cpuTimes();
+  const idle = watchIdle();
   let failure;
   await body((figures) => t.diagnostic(JSON.stringify(figures))).catch((error) => {
     failure = error;
   });
-  const after = cpuTimes();
-  const idle = (after.idle - before.idle) / (after.all - before.all);
-  t.diagnostic(`${(100 * idle).toFixed(0)} % idle CPU`);
-  if (idle < IDLE_MIN) {
-    t.skip(`inconclusive: ${(100 * idle).toFixed(0)} % idle CPU${failure ? `; ${failure.message}` : ""}`);
+  const { isEnough, shown } = idle();
+  t.diagnostic(shown);
+  if (!isEnough) {
+    t.skip(`inconclusive: ${shown}${failure ? `; ${failure.message}` : ""}`);
   } else if (failure) {
     throw failure;
   }
+}
+
+/** Watches from now on; what it gives tells how much CPU was idle since, and whether that is enough to decide anything. */
+export function watchIdle() {
+  const before = cpuTimes();
+  return () => {
+    const after = cpuTimes();
+    const idle = (after.idle - before.idle) / (after.all - before.all);
+    return { isEnough: idle >= IDLE_MIN, shown: `${(100 * idle).toFixed(0)} % idle CPU` };
+  };
 }
 
 /** Ticks since the start of the machine. */

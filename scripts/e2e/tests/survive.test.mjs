@@ -3,30 +3,23 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { callQuery, joinCall, launchChromium, Participant, SMALL_PAGE } from "../lib/chromium.mjs";
+import { watchIdle } from "../lib/machine.mjs";
 import { startServer } from "../lib/server.mjs";
 import { sleep, until } from "../lib/wait.mjs";
-import { startWitness, WITNESS_FLAG } from "../lib/witness.mjs";
 
 const ROUNDS = Number(process.env.E2E_ROUNDS ?? 20);
 const POLL_MS = 200;
 /** Longest time without a decoded picture; the fake camera makes one in about 70 ms. */
 const PAUSE_MAX_MS = 500;
-/**
- * Unless pictures of a call without the server stood still for this long meanwhile, which without a load never happens: with too
- * little CPU for encoders, all pictures stop, whether control dies or not.
- */
-const MACHINE_PAUSE_MS = 300;
 
 describe("control dies", () => {
   let server;
   let browser;
   let people;
-  let witness;
 
   before(async () => {
     server = await startServer();
-    browser = await launchChromium({ flags: [WITNESS_FLAG] });
-    witness = await startWitness(browser, `${server.url}/livez`);
+    browser = await launchChromium();
     people = [];
     for (const name of ["Ada", "Bob", "Cleo"]) {
       people.push(await joinCall(browser, server, { room: "r", name, context: await browser.newContext(SMALL_PAGE) }));
@@ -42,11 +35,12 @@ describe("control dies", () => {
   });
 
   for (let round = 1; round <= ROUNDS; round += 1) {
-    it(`costs no packet and no picture (${round})`, { timeout: 60_000 }, costsNothing);
+    it(`costs no packet (${round})`, { timeout: 60_000 }, costsNothing);
   }
 
   async function costsNothing(t) {
     const dora = await waitingNewcomer();
+    const idle = watchIdle();
     const before = await Promise.all(people.map(identity));
     const watches = people.map((person) => new Watch(person));
     try {
@@ -65,7 +59,7 @@ describe("control dies", () => {
       }
       await dora.receives(people);
       await dora.leave();
-      for (const watch of watches) await judge(t, await watch.stop());
+      await judgePauses(t, idle(), watches);
       const after = await Promise.all(people.map(identity));
       for (const [index, { resumes, ...ids }] of after.entries()) {
         const { resumes: resumesBefore, ...idsBefore } = before[index];
@@ -79,14 +73,14 @@ describe("control dies", () => {
     await until("Dora to be gone", async () => (await people[0].state()).peers.length === 2, { timeout: 20_000 });
   }
 
-  async function judge(t, pauses) {
-    for (const { what, from, to, packets } of pauses) {
-      // It began after the look before.
-      const direct = await witness.pause(from - POLL_MS, to);
-      const found = `${what}: no picture of ${packets} packets for ${Math.round(to - from)} ms, and from page to page for ${direct} ms`;
-      assert.ok(direct >= MACHINE_PAUSE_MS, found);
-      t.diagnostic(found);
-    }
+  /**
+   * Without CPU everything stops, whether control dies or not: encoders, decoders, and the engine's threads, which waited for their
+   * core for up to 600 ms beside three busy loops. So then pauses are told and decide nothing; packets may not be lost even then.
+   */
+  async function judgePauses(t, { isEnough, shown }, watches) {
+    const pauses = (await Promise.all(watches.map((watch) => watch.stop()))).flat();
+    t.diagnostic(`${shown}${pauses.map((it) => `; ${it}`).join("")}`);
+    if (isEnough) assert.deepEqual(pauses, []);
   }
 
   /** A page on its first screen: what comes from control beforehand must not count as joining. */
@@ -125,7 +119,7 @@ async function identity(person) {
 class Watch {
   #person;
   #last = new Map();
-  #pauses = [];
+  #pauses = new Map();
   #running;
   #on = true;
 
@@ -138,7 +132,7 @@ class Watch {
   async stop() {
     this.#on = false;
     await this.#running;
-    return this.#pauses;
+    return [...this.#pauses.values()];
   }
 
   async #run() {
@@ -153,9 +147,11 @@ class Watch {
   #see(key, { framesDecoded, packetsReceived, timestamp }) {
     const last = this.#last.get(key);
     if (!last || framesDecoded > last.framesDecoded) return this.#last.set(key, { framesDecoded, packetsReceived, timestamp });
-    if (timestamp - last.timestamp > PAUSE_MAX_MS) {
+    const pause = timestamp - last.timestamp;
+    if (pause > PAUSE_MAX_MS) {
       const packets = packetsReceived - last.packetsReceived;
-      this.#pauses.push({ what: `${this.#person.name} ← ${key}`, from: last.timestamp, to: timestamp, packets });
+      // One that goes on is told as it stands.
+      this.#pauses.set(`${key} since ${last.timestamp}`, `${this.#person.name} ← ${key}: no picture of ${packets} packets for ${Math.round(pause)} ms`);
     }
     return undefined;
   }
