@@ -127,6 +127,9 @@ fn in_field(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
 
 /// A reader's message in words of JSON, without names of Rust's types.
 fn in_words(text: &str) -> String {
+    if text.starts_with("UUID parsing failed") {
+        return "must be a UUID".to_owned();
+    }
     let (said, expected) = match text.rsplit_once(", expected ") {
         Some(parts) => parts,
         None => return text.to_owned(),
@@ -137,6 +140,7 @@ fn in_words(text: &str) -> String {
         "u16" => "0 to 65535",
         "u32" => "0 to 4294967295",
         "u64" => "0 on",
+        "a formatted UUID string" => return format!("{said}, expected a UUID"),
         "a sequence" => return format!("{said}, expected an array"),
         "a map" => return format!("{said}, expected an object"),
         _ if expected.starts_with("struct ") => return format!("{said}, expected an object"),

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
+use uuid::Uuid;
 
 use super::*;
 
@@ -69,6 +72,14 @@ fn messages_are_in_words_of_json() {
         let error = parse::<Outer>(body.as_bytes()).unwrap_err();
         assert_eq!(error.message, wanted);
     }
+}
+
+#[test]
+fn what_is_no_id_is_said_to_be_none() {
+    let read = |value: Value| parse_value::<BTreeMap<String, Uuid>>(value).unwrap_err();
+    assert_eq!(read(json!({ "a": "x" })).message, "a: must be a UUID");
+    let message = "a: invalid type: integer `5`, expected a UUID";
+    assert_eq!(read(json!({ "a": 5 })).message, message);
 }
 
 #[test]

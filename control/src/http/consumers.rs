@@ -76,7 +76,8 @@ pub(super) async fn resume(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks a consumer's source for a key frame.
+/// Asks a consumer's source for a key frame. One consumer gets four at once, then one every 10 s, and others in turns
+/// 3 s apart: each makes the pictures of everybody else worse.
 #[utoipa::path(
     post, path = "/v1/consumers/{id}/request-key-frame", tag = "consumers",
     params(("id" = String, Path)),
