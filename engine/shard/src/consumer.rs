@@ -237,14 +237,16 @@ impl Consumer {
         }
     }
 
-    /// Gives up the layers that the shard has no time for. Once it has, they are chosen again with
-    /// those of all.
-    pub(crate) fn aim_lower(&mut self) {
+    /// Gives up the layers that the shard has no time for; whether it stops for that. Once there is time,
+    /// they are chosen again with those of all.
+    pub(crate) fn aim_lower(&mut self) -> bool {
         let had = self.target_encoding();
         self.aim(self.target);
-        if self.target_encoding() != had {
+        let stops = self.target_encoding() != had;
+        if stops {
             self.interrupt();
         }
+        stops
     }
 
     /// It had packets of that spatial layer, inside of a stream, and has no more.

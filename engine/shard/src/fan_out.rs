@@ -62,6 +62,16 @@ impl Arrived {
 }
 
 impl Shard {
+    /// How many packets may yet be taken, and by how many consumers.
+    pub(crate) fn still_to_offer(&self) -> (usize, usize) {
+        let arrived = &self.arrived;
+        let source = self.sources.get(arrived.source as usize);
+        let takers = source.map_or(0, |source| {
+            source.takers.len() - arrived.offered.min(source.takers.len())
+        });
+        (takers * arrived.packets.len(), takers)
+    }
+
     /// Has a stored packet offered to the consumers of its source, by the next [`Self::fan_out`] at
     /// the latest.
     pub(crate) fn arrive(&mut self, index: u32, encoding: u8, sequence: u64) {
@@ -75,8 +85,6 @@ impl Shard {
             self.arrived.packets.push(packet);
             if !source.is_audio() {
                 self.counters.packets_shed += source.shed.len() as u64;
-                let takers = source.takers.len() + source.shed.len();
-                self.overload.note_offers(takers);
             }
         }
         // Not before it is among them: what is stored and not among them counts as offered.
@@ -128,15 +136,16 @@ impl Shard {
             limit: self.config.limits.departures_per_transport,
             counters: &mut self.counters,
             layers_changed: false,
-            is_queued: false,
+            queued: 0,
         };
         for (at, packet) in packets.iter().enumerate() {
             if offering.offer(packet) == Offer::Begin {
                 offering.catch_up(source, packet, &packets[at + 1..]);
             }
         }
-        let (layers_changed, is_queued) = (offering.layers_changed, offering.is_queued);
-        let is_unlisted = is_queued && !std::mem::replace(&mut transport.dirty, true);
+        let (layers_changed, queued) = (offering.layers_changed, offering.queued);
+        self.overload.note_queued(offering.consumer.kind, queued);
+        let is_unlisted = queued > 0 && !std::mem::replace(&mut transport.dirty, true);
         if layers_changed {
             self.report_layers(index);
         }
@@ -153,8 +162,8 @@ struct Offering<'a> {
     limit: usize,
     counters: &'a mut Counters,
     layers_changed: bool,
-    /// Something was.
-    is_queued: bool,
+    /// So many were.
+    queued: u32,
 }
 
 impl Offering<'_> {
@@ -187,7 +196,7 @@ impl Offering<'_> {
         let (consumer, transport) = (&mut *self.consumer, &mut *self.transport);
         let is_queued =
             transport.enqueue(self.lane, departure, consumer, self.limit, self.counters);
-        self.is_queued |= is_queued;
+        self.queued += u32::from(is_queued);
         is_queued
     }
 

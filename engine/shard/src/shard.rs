@@ -255,11 +255,12 @@ impl Shard {
         }
     }
 
-    /// Tells how long a turn of the driver's loop took without its sleep, at its end, and whether it
-    /// took in all that had come: a shard that can not keep up sheds video.
-    pub fn turn_took(&mut self, now: Timestamp, busy: Duration, took_all: bool) {
+    /// Tells how long a turn of the driver's loop took without its sleep, at its end, and what share of
+    /// the datagrams that are taken in at once had come, 1 where there may be more: a shard that can not
+    /// keep up sheds video.
+    pub fn turn_took(&mut self, now: Timestamp, busy: Duration, taken: f32) {
         let before = self.overload.level();
-        self.overload.turn(now, busy, took_all);
+        self.overload.turn(now, busy, taken);
         self.shed_since(now, before);
     }
 
@@ -274,6 +275,7 @@ impl Shard {
 
     /// Fills an empty batch with what is to be sent; false when there is nothing more.
     pub fn poll_transmit(&mut self, now: Timestamp, batch: &mut TxBatch) -> bool {
+        self.fit_turn(now);
         self.move_prompt(batch);
         while let Some(index) = self.next_to_leave() {
             self.is_leaving = self.drain(now, index, batch) == Drained::BatchFull;

@@ -3,8 +3,9 @@
 //! always the same ones, and not some consumers of each: a packet costs the less the longer the
 //! train it leaves in, and trains are what leaves for one receiver at one time.
 //!
-//! Decided when the level changes, at the end of a turn. A consumer that is shed is idle: its
-//! packets are not looked at.
+//! Decided when the level changes: when all that came in a turn is queued and none of it has left, where
+//! that is too much, else at the end of a turn. A consumer that is shed is idle: its packets are not
+//! looked at.
 
 use weirgate_wire::MediaKind;
 
@@ -68,6 +69,21 @@ fn part(transport: u32) -> u16 {
 }
 
 impl Shard {
+    /// Before anything leaves in a turn: has shed of what is queued what would make it too long.
+    pub(crate) fn fit_turn(&mut self, now: Timestamp) {
+        let (packets, takers) = self.still_to_offer();
+        let trains = self.dirty.len().max(takers);
+        if self.overload.is_too_much(trains, packets) {
+            self.fan_out();
+            while self.overload.is_too_much(self.dirty.len(), 0) {
+                let before = self.overload.level();
+                self.overload.shed_more(now);
+                self.shed_since(now, before);
+            }
+        }
+        self.overload.weighed();
+    }
+
     /// Has every consumer follow the level that there is now.
     pub(crate) fn shed_since(&mut self, now: Timestamp, before: Level) {
         let level = self.overload.level();
@@ -108,15 +124,27 @@ impl Shard {
         if share == had {
             return;
         }
-        if share == Share::Lowest {
-            consumer.aim_lower();
+        if share == Share::Lowest && consumer.aim_lower() {
+            self.forget_queued(index);
         }
         self.list_taker(index);
         self.allocate_soon(now, transport);
         if share == Share::Nothing {
+            self.forget_queued(index);
             self.interrupt(index);
         } else {
             self.start_consumer(now, index);
+        }
+    }
+
+    /// What a consumer has queued does not leave.
+    fn forget_queued(&mut self, index: u32) {
+        let consumer = self.consumers.get(index as usize);
+        let transport = consumer.map(|consumer| consumer.transport as usize);
+        if let Some(transport) = transport.and_then(|index| self.transports.get_mut(index)) {
+            let packets = transport.queue.remove(index);
+            self.counters.packets_shed += packets as u64;
+            self.overload.note_dropped(packets);
         }
     }
 }

@@ -107,8 +107,8 @@ impl Driver {
             let now = self.parts.clock.now();
             let busy = now.since(turn_from).saturating_sub(slept);
             let datagrams = std::mem::take(&mut self.datagrams);
-            let took_all = datagrams < RECEIVE_BOUND;
-            self.parts.shard.turn_took(now, busy, took_all);
+            let taken = datagrams as f32 / RECEIVE_BOUND as f32;
+            self.parts.shard.turn_took(now, busy, taken);
             self.parts.gathering.turn(busy, slept);
             (turn_from, slept) = (now, Duration::ZERO);
             let mut busy = self.do_tasks(now, backend);

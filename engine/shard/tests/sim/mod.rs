@@ -40,6 +40,14 @@ pub struct Sent {
     pub bytes: Vec<u8>,
 }
 
+/// Datagrams that reached a shard's socket together.
+struct Held {
+    at: Timestamp,
+    shard: usize,
+    path: Path,
+    datagrams: Vec<Vec<u8>>,
+}
+
 pub struct Sim {
     pub now: Timestamp,
     pub shards: Vec<Shard>,
@@ -55,6 +63,8 @@ pub struct Sim {
     /// Does what it is given and counts what that allocates. Nothing is counted unless a test says
     /// how: fuzz targets, which are built with this, have no allocator that counts.
     pub count: fn(&mut dyn FnMut()) -> u64,
+    /// What comes while drivers are in the midst of a turn.
+    held: Option<Vec<Held>>,
     answers: VecDeque<(u64, Result<Answer, Refusal>)>,
     batch: TxBatch,
     next_token: u64,
@@ -88,6 +98,7 @@ impl Sim {
                 inside();
                 0
             },
+            held: None,
             answers: VecDeque::new(),
             batch: TxBatch::new(1 << 20),
             next_token: 1,
@@ -124,17 +135,43 @@ impl Sim {
 
     /// Datagrams reach a shard's socket together.
     pub fn deliver_all(&mut self, shard: usize, path: Path, datagrams: Vec<Vec<u8>>) {
-        let datagrams = datagrams.into_iter().map(|bytes| (bytes, Duration::ZERO));
-        self.deliver_late(shard, path, datagrams.collect());
+        match &mut self.held {
+            Some(held) => held.push(Held {
+                at: self.now,
+                shard,
+                path,
+                datagrams,
+            }),
+            None => {
+                let datagrams = datagrams.into_iter().map(|bytes| (bytes, Duration::ZERO));
+                self.deliver_late(shard, path, datagrams.collect());
+            }
+        }
     }
 
     /// Datagrams are taken from a shard's socket that have been there for as long as it says.
-    pub fn deliver_late(
-        &mut self,
-        shard: usize,
-        path: Path,
-        mut datagrams: Vec<(Vec<u8>, Duration)>,
-    ) {
+    pub fn deliver_late(&mut self, shard: usize, path: Path, datagrams: Vec<(Vec<u8>, Duration)>) {
+        self.take_in(shard, path, datagrams);
+        self.settle();
+    }
+
+    /// Until [`Self::end_turn`] drivers do nothing: they are in the midst of a turn.
+    pub fn begin_turn(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// Drivers take in all that came during a turn, and send.
+    pub fn end_turn(&mut self) {
+        for held in self.held.take().unwrap_or_default() {
+            let waited = self.now.since(held.at);
+            let datagrams = held.datagrams.into_iter().map(|bytes| (bytes, waited));
+            self.take_in(held.shard, held.path, datagrams.collect());
+        }
+        self.time_out();
+        self.settle();
+    }
+
+    fn take_in(&mut self, shard: usize, path: Path, mut datagrams: Vec<(Vec<u8>, Duration)>) {
         self.refill(shard);
         let mut batch: Vec<Datagram<'_>> = datagrams
             .iter_mut()
@@ -147,26 +184,29 @@ impl Sim {
         let (shard, now) = (&mut self.shards[shard], self.now);
         let mut inside = || shard.handle_datagrams(now, &mut batch);
         self.allocations += (self.count)(&mut inside);
-        self.settle();
     }
 
     pub fn advance(&mut self, duration: Duration) {
         let end = self.now + duration;
-        loop {
+        while self.held.is_none() {
             let next = self.shards.iter().map(Shard::poll_timeout).min().unwrap();
             if next > end {
                 break;
             }
             self.now = self.now.max(next);
-            for shard in 0..self.shards.len() {
-                self.refill(shard);
-                let (shard, now) = (&mut self.shards[shard], self.now);
-                let mut inside = || shard.handle_timeout(now);
-                self.allocations += (self.count)(&mut inside);
-            }
+            self.time_out();
             self.settle();
         }
         self.now = end;
+    }
+
+    fn time_out(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.refill(shard);
+            let (shard, now) = (&mut self.shards[shard], self.now);
+            let mut inside = || shard.handle_timeout(now);
+            self.allocations += (self.count)(&mut inside);
+        }
     }
 
     pub fn advance_ms(&mut self, ms: u64) {
