@@ -184,8 +184,11 @@ impl Overload {
         let taken = (window.taken / turns).max(f32::EPSILON);
         let room = ROOM.as_secs_f32().min(turn * ROOM_TO_TAKE / taken);
         let trains = self.seconds(work.trains * PACKETS_PER_TRAIN) / turns;
+        let video = self.seconds(work.video).max(f32::EPSILON);
         let for_video = elapsed * (1.0 - trains / room) - self.seconds(work.other);
-        let growth = for_video / self.seconds(work.video).max(f32::EPSILON);
+        // Where trains alone take that long, what fits into sleeps comes back.
+        let slept = elapsed - window.busy.as_secs_f32();
+        let growth = (for_video / video).max(1.0 + slept / video);
         if growth > 1.0 {
             let kept = PARTS - self.shed;
             let more = f32::from(kept) * growth.sqrt().min(MOST_BACK);
@@ -406,6 +409,21 @@ mod tests {
         machine.burst = 0.07 * FULL;
         machine.run(0.3, Duration::from_secs(1), u32::MAX);
         assert_eq!(machine.overload.shed, 0);
+    }
+
+    #[test]
+    fn what_is_shed_comes_back_to_many_who_seldom_get_anything() {
+        let mut now = Timestamp::from_micros(1_000_000);
+        let mut overload = Overload::new(now);
+        overload.shed = PARTS / 2;
+        for _ in 0..10 {
+            overload.note_queued(MediaKind::Video, 1_000);
+            assert!(!overload.is_too_much(6_000, 0));
+            overload.weighed();
+            now += 500 * MS;
+            overload.turn(now, 43 * MS, 0.0);
+        }
+        assert_eq!(overload.shed, 0);
     }
 
     #[test]

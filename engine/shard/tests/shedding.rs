@@ -43,7 +43,11 @@ fn video_of_chosen_receivers_is_shed_and_comes_back() {
     let from_us = call.now_us();
     // Twice what there is time for, of which audio is a fourth.
     let cost_us = 2_000_000 / all;
-    run(&mut call, cost_us, 5_000);
+    let worked_us = run(&mut call, cost_us, 5_000) * cost_us;
+    assert!(
+        worked_us > 4_700_000,
+        "all of the time is used: {worked_us}"
+    );
     let until_us = call.now_us();
     assert!(call.sim.counter(0, "packets_shed") > 0);
     for receiver in &call.receivers {
