@@ -489,8 +489,8 @@ impl SendSide {
     }
 
     /// The rate that arrives if the link is full. That of a train shows better what the path carries
-    /// where less arrives than the estimate, as it is not used or only just; and where the path carries
-    /// less than a moment ago.
+    /// where more arrives in it than on average, as content swings; and where the path carries less than
+    /// a moment ago.
     fn full_bps(&self) -> Option<f64> {
         let estimate_bps = self.delay.bps();
         let train_bps = self.trains.bps().min(estimate_bps);
@@ -499,14 +499,7 @@ impl SendSide {
                 Some(full_bps.max(UNUSED_SHARE * estimate_bps))
             }
             full_bps if train_bps <= 0.0 => full_bps,
-            Some(full_bps) if !self.delay.is_sudden() => {
-                let is_used = full_bps >= USED_SHARE * estimate_bps;
-                Some(if is_used {
-                    full_bps
-                } else {
-                    full_bps.max(train_bps)
-                })
-            }
+            Some(full_bps) if !self.delay.is_sudden() => Some(full_bps.max(train_bps)),
             _ => Some(train_bps),
         }
     }
