@@ -31,10 +31,10 @@ const ROOM: Duration = Duration::from_millis(30);
 const ROOM_TO_TAKE: f32 = 0.75;
 /// A train takes as long as so many packets of it.
 const PACKETS_PER_TRAIN: f32 = 7.0;
-/// What a packet takes is told by so many turns: by the one in which it took the least, as a turn may
-/// be long by chance.
-const TELLING_TURNS: usize = 2;
-/// Shorter ones tell of much that is no packet.
+/// How far a turn moves what a packet is thought to take: its median is found, as a turn may be long by
+/// chance.
+const LEARNING: f32 = 1.0 / 16.0;
+/// Shorter turns tell of much that is no packet.
 const TELLING_TURN: Duration = Duration::from_millis(5);
 /// Of what is kept, the share that is shed at a time until the rest fits.
 const STEP: u16 = 32;
@@ -50,8 +50,10 @@ const LEAST_BACK: u16 = 8;
 pub(crate) struct Overload {
     /// Parts that are shed.
     shed: u16,
-    /// What a packet took in the last turns, in seconds; nothing where there were none.
-    costs: [f32; TELLING_TURNS],
+    /// What a packet takes, in seconds; nothing before turns told.
+    cost: f32,
+    /// What it took in the last turn that told.
+    last_cost: f32,
     /// What is to leave in this turn.
     work: Work,
     /// That was looked at, or no driver tells of turns.
@@ -70,7 +72,8 @@ impl Overload {
     pub(crate) const fn new(now: Timestamp) -> Self {
         Self {
             shed: 0,
-            costs: [0.0; TELLING_TURNS],
+            cost: 0.0,
+            last_cost: 0.0,
             work: Work::NONE,
             is_weighed: true,
             last_turn: Duration::ZERO,
@@ -152,10 +155,17 @@ impl Overload {
         if packets <= 0.0 {
             return;
         }
-        let cost = busy.as_secs_f32() / packets;
-        if busy >= TELLING_TURN || cost < self.cost() {
-            self.costs.rotate_right(1);
-            self.costs[0] = cost;
+        let took = busy.as_secs_f32() / packets;
+        let tells = busy >= TELLING_TURN;
+        if took < self.cost {
+            self.cost *= 1.0 - LEARNING;
+        } else if tells {
+            // Two turns in a row that took twice as long are no chance.
+            let least = took.min(self.last_cost) / 2.0;
+            self.cost = least.max(self.cost * (1.0 + LEARNING));
+        }
+        if tells {
+            self.last_cost = took;
         }
     }
 
@@ -198,14 +208,9 @@ impl Overload {
         }
     }
 
-    /// What a packet takes, in seconds.
-    fn cost(&self) -> f32 {
-        self.costs.iter().copied().fold(f32::INFINITY, f32::min)
-    }
-
     /// What so many packets take.
     fn seconds(&self, packets: f32) -> f32 {
-        packets * self.cost()
+        packets * self.cost
     }
 
     fn change(&mut self, now: Timestamp) {
