@@ -29,7 +29,7 @@ const RISE_AND_OVERLOAD = '31%:4s,37%:4s,100%:10s';
  * the kernel counts what comes to them. The load is too high three times, and then ordinary.
  */
 const MEETING = [
-    'meeting', '--participants', '26', '--unread', '19', '--video', '1280k', '--fps', '160',
+    'meeting', '--participants', '27', '--unread', '19', '--video', '1280k', '--fps', '160',
     '--burst', 'frame', '--audio', '--audio-share', '10%', '--transport', 'plain', '--srtp', GCM,
     '--load', [RISE_AND_OVERLOAD, RISE_AND_OVERLOAD, RISE_AND_OVERLOAD, '13%:5s'].join(','),
 ];
