@@ -114,6 +114,7 @@ impl Shard {
         let demands = wishes.demands(memory);
         let taken = taken(&demands, &allocations);
         if let Some(downlink) = &mut transport.downlink {
+            downlink.note_taken(now, taken);
             downlink.note_key_frames(now, wishes.key_frames, transport.queue.paced_bytes());
         }
         let target_bps = target_bps(now, transport, taken, wishes.least_bps());

@@ -20,6 +20,10 @@ const OVER_PERCENT: u64 = 25;
 /// But upper temporal layers, which come back without one, fit so only while all that is taken is no
 /// more than this of what the path was seen to carry of all that share it, in percent.
 const MODEST_PERCENT: u64 = 60;
+/// They fit for so long where the target is more than this share of what the path was seen to carry, in
+/// percent: then nobody else has much of it, and a burst of the content alone made the target fall.
+const ALONE_PERCENT: u64 = 65;
+const BURST: Duration = Duration::from_secs(1);
 /// A key frame is judged by what it does for no longer than this.
 const KEY_FRAME: Duration = Duration::from_millis(1_500);
 /// What waits for less than this, in milliseconds at the target, is of no key frame any more.
@@ -40,6 +44,8 @@ pub(crate) struct Downlink {
     /// Key frames that left in all, and since when one is on its way.
     key_frames: u64,
     key_frame_since: Option<Timestamp>,
+    /// Since when more is taken than the target.
+    over_since: Option<Timestamp>,
 }
 
 impl Downlink {
@@ -56,6 +62,7 @@ impl Downlink {
             wanted_bps: 0,
             key_frames: 0,
             key_frame_since: None,
+            over_since: None,
         }
     }
 
@@ -71,7 +78,11 @@ impl Downlink {
         let target_bps = self.target_bps();
         let burst_bps = self.estimate.burst_bps().unwrap_or(0);
         let is_modest = taken.bps * 100 <= burst_bps * MODEST_PERCENT;
-        let kept_bps = if is_modest {
+        let is_burst = self
+            .over_since
+            .is_some_and(|since| now.since(since) < BURST)
+            && target_bps * 100 >= burst_bps * ALONE_PERCENT;
+        let kept_bps = if is_modest || is_burst {
             taken.bps
         } else {
             taken.least_bps
@@ -83,6 +94,15 @@ impl Downlink {
             target_bps.max(kept_bps)
         } else {
             target_bps
+        }
+    }
+
+    /// The present layers take that much.
+    pub(crate) fn note_taken(&mut self, now: Timestamp, taken: Taken) {
+        if taken.bps <= self.target_bps() {
+            self.over_since = None;
+        } else {
+            self.over_since.get_or_insert(now);
         }
     }
 
