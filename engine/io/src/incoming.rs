@@ -14,8 +14,9 @@ const BATCH: usize = 64;
 /// What the kernel says a datagram waited is not believed over this: the wall clock was set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// For how long what is taken at one time has been on this host. The wall clock, by which the kernel
-/// stamps, is read once, and only where there is a stamp.
+/// For how long what is taken at one time has been on this host: as of the first datagram, however long
+/// it takes to handle them, so that what came later is not told to have come before. The wall clock, by
+/// which the kernel stamps, is read once, and only where there is a stamp.
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
     now: Option<Duration>,

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use weirgate_shard::{Datagram, SocketId, TxBatch};
 
-use crate::backend::{Backend, FailedTrain, IoOptions, RECEIVE_BOUND};
+use crate::backend::{Backend, FailedTrain, IoOptions};
 use crate::counters::IoCounters;
+use crate::incoming::Waits;
 use crate::outgoing::Sender;
 use crate::probe::IoKind;
 use crate::socket::{SocketTable, Token, join_datagrams};
@@ -199,9 +200,9 @@ impl Backend for Mmsg {
             self.quiet
                 .wait(now, |data| ready.push(Token::from_bits(data)))?;
         }
-        let datagrams =
-            self.reader
-                .drain(&mut self.sockets, &mut self.counters, handle, RECEIVE_BOUND);
+        let (sockets, counters) = (&mut self.sockets, &mut self.counters);
+        let mut waits = Waits::default();
+        let datagrams = self.reader.drain(sockets, counters, handle, &mut waits);
         while let Some(token) = self.sockets.next_changed() {
             self.change_poll(token);
         }

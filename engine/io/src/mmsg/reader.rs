@@ -6,6 +6,7 @@ use weirgate_shard::Datagram;
 
 use super::poll::Poll;
 use super::receive::Receiver;
+use crate::backend::RECEIVE_BOUND;
 use crate::counters::IoCounters;
 use crate::incoming::{Delivery, Waits};
 use crate::socket::{SocketTable, Token};
@@ -37,23 +38,22 @@ impl Reader {
         &mut self.ready
     }
 
-    /// Takes one call's worth from each ready socket in turn, until all are empty or there are datagrams
-    /// enough; how many there were.
+    /// Takes one call's worth from each ready socket in turn, until all are empty or there are
+    /// [`RECEIVE_BOUND`] datagrams; how many there were.
     pub(crate) fn drain(
         &mut self,
         sockets: &mut SocketTable,
         counters: &mut IoCounters,
         handle: &mut dyn FnMut(&mut [Datagram<'_>]),
-        enough: usize,
+        waits: &mut Waits,
     ) -> usize {
         let mut datagrams = 0;
         let mut turn = 0;
-        let mut waits = Waits::default();
-        while !self.ready.is_empty() && datagrams < enough {
+        while !self.ready.is_empty() && datagrams < RECEIVE_BOUND {
             if turn >= self.ready.len() {
                 turn = 0;
             }
-            let mut delivery = Delivery::new(handle, &mut waits);
+            let mut delivery = Delivery::new(handle, waits);
             let token = self.ready[turn];
             let more = self
                 .receiver

@@ -133,9 +133,13 @@ impl Uring {
 
     /// Handles completions at hand until there are none or datagrams enough, and gives all their
     /// buffers back.
-    fn drain(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>]), enough: usize) -> usize {
-        let mut waits = Waits::default();
-        let mut delivery = Delivery::new(handle, &mut waits);
+    fn drain(
+        &mut self,
+        handle: &mut dyn FnMut(&mut [Datagram<'_>]),
+        waits: &mut Waits,
+        enough: usize,
+    ) -> usize {
+        let mut delivery = Delivery::new(handle, waits);
         while delivery.datagrams() < enough {
             let Some(completion) = self.ring.next() else {
                 break;
@@ -173,10 +177,14 @@ impl Uring {
     }
 
     /// Handles completions until nothing more comes of itself, or there are datagrams enough.
-    fn drain_all(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> io::Result<usize> {
+    fn drain_all(
+        &mut self,
+        handle: &mut dyn FnMut(&mut [Datagram<'_>]),
+        waits: &mut Waits,
+    ) -> io::Result<usize> {
         let mut datagrams = 0;
         loop {
-            let new = self.drain(handle, RECEIVE_BOUND - datagrams);
+            let new = self.drain(handle, waits, RECEIVE_BOUND - datagrams);
             datagrams += new;
             // A socket that still has datagrams after its share of a call is put off by the kernel;
             // one that used up the buffers, or gave an empty datagram, is armed again.
@@ -190,7 +198,11 @@ impl Uring {
     }
 
     /// Gives what came by quiet sockets.
-    fn look_at_quiet(&mut self, handle: &mut dyn FnMut(&mut [Datagram<'_>])) -> io::Result<usize> {
+    fn look_at_quiet(
+        &mut self,
+        handle: &mut dyn FnMut(&mut [Datagram<'_>]),
+        waits: &mut Waits,
+    ) -> io::Result<usize> {
         let Quiet { poll, reader, .. } = &mut self.quiet;
         let ready = reader.ready();
         ready.clear();
@@ -200,7 +212,8 @@ impl Uring {
         })?;
         // There may be more than one look tells.
         let all_told = ready.len() < Poll::EVENTS;
-        let datagrams = reader.drain(&mut self.sockets, &mut self.counters, handle, RECEIVE_BOUND);
+        let (sockets, counters) = (&mut self.sockets, &mut self.counters);
+        let datagrams = reader.drain(sockets, counters, handle, waits);
         self.quiet.look = self.quiet.reader.is_behind() || !all_told;
         Ok(datagrams)
     }
@@ -213,7 +226,8 @@ impl Uring {
             return Ok(());
         };
         if !self.sockets.is_quiet(token) {
-            if self.quiet.poll.remove(fd).is_ok() {
+            // A request that ended of itself meanwhile is in the list already.
+            if self.quiet.poll.remove(fd).is_ok() && !self.unarmed.contains(&token) {
                 self.unarmed.push(token);
             }
             return Ok(());
@@ -348,9 +362,10 @@ impl Backend for Uring {
             false => timeout,
         };
         self.ring.wait(timeout, self.gather, &mut self.counters)?;
-        let mut datagrams = self.drain_all(handle)?;
+        let mut waits = Waits::default();
+        let mut datagrams = self.drain_all(handle, &mut waits)?;
         if self.quiet.hushed || self.quiet.look {
-            datagrams += self.look_at_quiet(handle)?;
+            datagrams += self.look_at_quiet(handle, &mut waits)?;
         }
         while let Some(token) = self.sockets.next_changed() {
             self.change(token)?;

@@ -64,6 +64,7 @@ on_each_back_end! {
         a_wake_before_the_sleep_counts,
         a_wake_is_used_up,
         a_datagram_tells_how_long_it_waited,
+        what_came_later_waited_for_less,
         timeouts_end_a_sleep,
         a_datagram_ends_a_sleep,
         datagrams_gather_in_a_sleep_where_the_kernel_can;

@@ -125,3 +125,24 @@ pub(crate) fn a_datagram_tells_how_long_it_waited(kind: IoKind) {
         assert!(apart >= WAIT, "{apart:?}");
     }
 }
+
+pub(crate) fn what_came_later_waited_for_less(kind: IoKind) {
+    // More than the kernel gives of one socket at a time.
+    const DATAGRAMS: usize = 100;
+    let mut bench = Bench::new(kind);
+    let to = bench.add_local(0);
+    let client = peer([127, 0, 0, 1]);
+    for _ in 0..DATAGRAMS {
+        client.send_to(b"one of many", to).unwrap();
+    }
+    let mut waits = Vec::new();
+    let received = bench
+        .backend
+        .receive(Some(Duration::from_secs(1)), &mut |batch| {
+            waits.extend(batch.iter().map(|datagram| datagram.waited));
+            // However long it takes to handle them.
+            thread::sleep(Duration::from_millis(5));
+        });
+    assert!(received.unwrap() > DATAGRAMS / 2, "{}", waits.len());
+    assert!(waits.is_sorted_by(|one, next| one >= next), "{waits:?}");
+}
