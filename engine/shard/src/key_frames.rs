@@ -91,7 +91,7 @@ impl KeyFrameRequests {
     /// just now and none has come since.
     fn pass_on(&mut self, now: Timestamp, urgency: Urgency) -> bool {
         let is_told = self.wanted >= Some(urgency) && now.since(self.last_sent) < DEFAULT_INTERVAL;
-        self.wanted = Some(urgency);
+        self.wanted = self.wanted.max(Some(urgency));
         if !is_told {
             self.last_sent = now;
         }
