@@ -65,7 +65,7 @@ pub struct TransportStat {
     /// ms, to the peer and back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_trip_time: Option<f32>,
-    /// bit/s towards the peer that the path is thought to carry.
+    /// bit/s towards the peer that the path is thought to carry; of WebRTC transports only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_outgoing_bitrate: Option<u64>,
     /// bit/s the peer was told it may send.

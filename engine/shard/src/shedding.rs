@@ -75,13 +75,22 @@ impl Shard {
         let trains = self.dirty.len().max(takers);
         if self.overload.is_too_much(trains, packets) {
             self.fan_out();
-            while self.overload.is_too_much(self.dirty.len(), 0) {
+            while self.overload.is_too_much(self.trains(), 0) {
                 let before = self.overload.level();
                 self.overload.shed_more(now);
                 self.shed_since(now, before);
             }
         }
         self.overload.weighed();
+    }
+
+    /// Transports that have something queued.
+    fn trains(&self) -> usize {
+        let has_some = |index: &&u32| {
+            let transport = self.transports.get(**index as usize);
+            transport.is_some_and(|transport| transport.queue.len() > 0)
+        };
+        self.dirty.iter().filter(has_some).count()
     }
 
     /// Has every consumer follow the level that there is now.
