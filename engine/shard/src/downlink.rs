@@ -22,7 +22,7 @@ const OVER_PERCENT: u64 = 25;
 const MODEST_PERCENT: u64 = 60;
 /// They fit for so long where the target is more than this share of what the path was seen to carry, in
 /// percent: then nobody else has much of it, and a burst of the content alone made the target fall.
-const ALONE_PERCENT: u64 = 65;
+const ALONE_PERCENT: u64 = 70;
 const BURST: Duration = Duration::from_secs(1);
 /// A key frame is judged by what it does for no longer than this.
 const KEY_FRAME: Duration = Duration::from_millis(1_500);

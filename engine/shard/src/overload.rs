@@ -34,9 +34,8 @@ const PACKETS_PER_TRAIN: f32 = 7.0;
 /// How far a turn moves what a packet is thought to take: its median is found, as a turn may be long by
 /// chance.
 const LEARNING: f32 = 1.0 / 16.0;
-/// Shorter turns, and such with less work, tell of much that is no packet.
+/// Shorter turns tell of much that is no packet.
 const TELLING_TURN: Duration = Duration::from_millis(5);
-const TELLING_WORK: f32 = 1_000.0;
 /// Of what is kept, the share that is shed at a time until the rest fits.
 const STEP: u16 = 32;
 /// So many of them are shed where more came than the driver takes at once for as long as a turn may be.
@@ -157,7 +156,7 @@ impl Overload {
             return;
         }
         let took = busy.as_secs_f32() / packets;
-        let tells = busy >= TELLING_TURN && packets >= TELLING_WORK;
+        let tells = busy >= TELLING_TURN;
         if took < self.cost {
             self.cost *= 1.0 - LEARNING;
         } else if tells {

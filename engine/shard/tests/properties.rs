@@ -243,7 +243,8 @@ proptest! {
         let mut call = Call::new(&structures, seed, Way { lost, swapped, doubled });
         call.play(&steps);
         let got = call.in_order();
-        prop_assert!(!got.is_empty(), "no picture");
+        // Nothing is repaired here: every key frame may have been lost.
+        prop_assert!(lost > 0 || !got.is_empty(), "no picture");
         let mut holes = 0;
         for pair in got.windows(2) {
             let [(before, earlier), (after, later)] = pair else { unreachable!() };
