@@ -23,6 +23,8 @@ const MODEST_PERCENT: u64 = 60;
 /// They fit for so long where the target is more than this share of what the path was seen to carry, in
 /// percent: then nobody else has much of it, and a burst of the content alone made the target fall.
 const ALONE_PERCENT: u64 = 70;
+/// And all that is taken no more than this: else it is too much for the path, on average.
+const ROOMY_PERCENT: u64 = 90;
 const BURST: Duration = Duration::from_secs(1);
 /// A key frame is judged by what it does for no longer than this.
 const KEY_FRAME: Duration = Duration::from_millis(1_500);
@@ -81,7 +83,8 @@ impl Downlink {
         let is_burst = self
             .over_since
             .is_some_and(|since| now.since(since) < BURST)
-            && target_bps * 100 >= burst_bps * ALONE_PERCENT;
+            && target_bps * 100 >= burst_bps * ALONE_PERCENT
+            && taken.bps * 100 <= burst_bps * ROOMY_PERCENT;
         let kept_bps = if is_modest || is_burst {
             taken.bps
         } else {
