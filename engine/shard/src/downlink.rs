@@ -20,12 +20,13 @@ const OVER_PERCENT: u64 = 25;
 /// But upper temporal layers, which come back without one, fit so only while all that is taken is no
 /// more than this of what the path was seen to carry of all that share it, in percent.
 const MODEST_PERCENT: u64 = 60;
-/// They fit for so long where the target is more than this share of what the path was seen to carry, in
-/// percent: then nobody else has much of it, and a burst of the content alone made the target fall.
-const ALONE_PERCENT: u64 = 70;
-/// And all that is taken no more than this: else it is too much for the path, on average.
-const ROOMY_PERCENT: u64 = 90;
+/// Or for so long where a burst of the content made the target fall.
 const BURST: Duration = Duration::from_secs(1);
+/// That is so where the target is at least this share of what the path was seen to carry, in percent:
+/// nobody else has much of it then.
+const ALONE_PERCENT: u64 = 70;
+/// And where all that is taken is no more than this share: else it is too much for the path.
+const ROOMY_PERCENT: u64 = 90;
 /// A key frame is judged by what it does for no longer than this.
 const KEY_FRAME: Duration = Duration::from_millis(1_500);
 /// What waits for less than this, in milliseconds at the target, is of no key frame any more.
