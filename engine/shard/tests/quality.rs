@@ -89,7 +89,7 @@ fn of_best(seed: u64) -> [u64; 3] {
 fn what_swings_is_not_taken_for_a_path_that_carries_less() {
     let runs: Vec<_> = (1..=16).map(of_best).collect();
     // Headers come to a twentieth.
-    for (index, least) in [1_020, 970, 900].into_iter().enumerate() {
+    for (index, least) in [1_020, 990, 925].into_iter().enumerate() {
         let mean = runs.iter().map(|run| run[index]).sum::<u64>() / runs.len() as u64;
         assert!(mean >= least, "{index}: {mean}, {runs:?}");
     }
